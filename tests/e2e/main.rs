@@ -1,1 +1,14 @@
-fn main() {}
+//! End-to-end tests on the image's Postfix with the workspace's own init and sidecar.
+//!
+//! Each module is one side of what the relay promises.
+
+mod faults;
+mod login;
+mod milter;
+mod networks;
+mod reference_clients;
+mod sasl_protocol;
+mod secrets;
+mod settings;
+mod smarthost;
+mod users;

@@ -1,0 +1,232 @@
+//! When a part is down, mail waits: nothing is accepted unchecked, and nothing accepted is lost.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::message::{message, split_received};
+use relay_tests::relay::{PORTS, Relay};
+use relay_tests::sidecar::{GROUP, USER};
+use relay_tests::sink::Manner;
+use relay_tests::smtp::{Mechanism, Reply};
+use relay_tests::wait::{A_WHILE, until};
+use rustix::process::Signal;
+
+const PASSWORD: &str = "correct horse battery";
+const RECOVERY: Duration = Duration::from_secs(3);
+
+fn relay_with_alice(lab: &Lab) -> Result<Relay<'_>> {
+    let relay = lab
+        .relay()
+        .env("ALLOWED_NETWORKS", HOME_NETWORK)
+        .env("RELAYHOST", SINK_RELAYHOST)
+        .start()?;
+    relay.add_user("alice", PASSWORD)?;
+    Ok(relay)
+}
+
+fn send_logged_in(relay: &Relay<'_>, port: u16) -> Result<Reply> {
+    let mut client = relay.session(STRANGER, port)?;
+    let reply = client.login(Mechanism::Plain, "alice", PASSWORD)?;
+    if reply.code != 235 {
+        return Ok(reply);
+    }
+    client.send("alice@example.org", &["bob@example.net"], &message("logged-in"))
+}
+
+fn send_from_home(relay: &Relay<'_>, port: u16) -> Result<Reply> {
+    let mut client = relay.session(HOME, port)?;
+    client.send("alice@example.org", &["bob@example.net"], &message("home"))
+}
+
+#[test]
+fn without_the_sidecar_clients_are_told_to_come_again_and_nothing_is_accepted() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = relay_with_alice(lab)?;
+        // Sessions that were in order before the sidecar went.
+        let mut logged_in = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        let mut with_recipient = relay.login(STRANGER, 465, "alice", PASSWORD)?;
+        with_recipient.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        with_recipient.command("RCPT TO:<bob@example.net>")?.expect(250)?;
+
+        relay.sidecar.take().context("no sidecar")?.stop()?;
+
+        let reply = logged_in.send("alice@example.org", &["bob@example.net"], &message("no"))?;
+        assert!(matches!(reply.code, 451 | 454), "a session that was logged in: {reply}");
+        let reply = with_recipient.data(&message("no"))?;
+        assert!(matches!(reply.code, 451 | 454), "a session that had its recipient: {reply}");
+        for port in PORTS {
+            let mut attempts = vec![("from home", send_from_home(&relay, port))];
+            if port != 25 {
+                attempts.push(("logged in", send_logged_in(&relay, port)));
+            }
+            for (what, outcome) in attempts {
+                // On the login ports the session may also end before it can be used.
+                match outcome {
+                    Ok(reply) => assert!(matches!(reply.code, 451 | 454), "{what} {port}: {reply}"),
+                    Err(error) => assert!(port != 25, "{what} {port}: {error:#}"),
+                }
+            }
+        }
+        assert_eq!(sink.messages(), []);
+        Ok(())
+    })
+}
+
+#[test]
+fn when_the_sidecar_is_back_the_same_client_succeeds_within_three_seconds() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = relay_with_alice(lab)?;
+        for round in 1..=2 {
+            relay.sidecar.take().context("no sidecar")?.stop()?;
+            // Clients that come while it is away: their smtpd must not put the port to sleep for a minute.
+            for port in [587, 465] {
+                let accepted = send_logged_in(&relay, port).is_ok_and(|reply| reply.is_positive());
+                assert!(!accepted, "accepted without the sidecar on {port}");
+            }
+            relay.spawn()?;
+            for port in [587, 465] {
+                until("a login and a message", RECOVERY, || {
+                    send_logged_in(&relay, port).ok().filter(Reply::is_positive)
+                })?;
+            }
+            until("a message from home", RECOVERY, || {
+                send_from_home(&relay, 25).ok().filter(Reply::is_positive)
+            })?;
+            sink.wait_for(3 * round)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_killed_sidecar_starts_again_on_its_stale_sockets() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = relay_with_alice(lab)?;
+        relay.sidecar.take().context("no sidecar")?.kill();
+        relay.start()?;
+        send_logged_in(&relay, 587)?.expect(250)?;
+        sink.one_message()?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_second_sidecar_on_sockets_in_use_is_an_error_and_the_first_goes_on() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = relay_with_alice(lab)?;
+        let first = relay.sidecar.take().context("no sidecar")?;
+        relay.spawn()?;
+        let mut second = relay.sidecar.take().context("no sidecar")?;
+        let status = second.wait_for_end(A_WHILE)?;
+        assert!(!status.success(), "the second sidecar ended with {status}");
+        assert!(second.output().contains("sasl.sock"), "{}", second.output());
+        relay.sidecar = Some(first);
+        send_from_home(&relay, 25)?.expect(250)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_sockets_are_for_the_relays_group_only() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = lab.relay().start()?;
+        for name in ["sasl.sock", "policy.sock", "milter.sock"] {
+            let metadata = std::fs::metadata(relay.socket(name))?;
+            let seen = (metadata.permissions().mode() & 0o777, metadata.uid(), metadata.gid());
+            assert_eq!(seen, (0o660, USER, GROUP), "{name}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn sigterm_ends_the_sidecar_well_though_postfix_holds_its_connections() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = relay_with_alice(lab)?;
+        let _open = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        let sidecar = relay.sidecar.take().context("no sidecar")?;
+        let started = std::time::Instant::now();
+        let status = sidecar.stop()?;
+        assert!(status.success(), "the sidecar ended with {status}");
+        assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+        Ok(())
+    })
+}
+
+#[test]
+fn sigterm_ends_the_postfix_container_well() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = relay_with_alice(lab)?;
+        let status = relay.postfix.take().context("no Postfix")?.stop()?;
+        assert!(status.success(), "relay-init ended with {status}");
+        Ok(())
+    })
+}
+
+#[test]
+fn when_master_dies_the_container_ends_with_an_error() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = relay_with_alice(lab)?;
+        let mut postfix = relay.postfix.take().context("no Postfix")?;
+        let master = master_of(postfix.init_id()?)?;
+        relay_tests::process::signal(master, Signal::KILL)?;
+        let status = postfix.wait_for_end(A_WHILE)?;
+        assert!(!status.success(), "relay-init ended with {status}");
+        assert!(postfix.output().contains("master"), "{}", postfix.output());
+        Ok(())
+    })
+}
+
+fn master_of(init: u32) -> Result<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children"))?;
+    let is_master = |id: &u32| {
+        std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name == "master\n")
+    };
+    children.split_whitespace().filter_map(|id| id.parse().ok()).find(is_master).context("no master")
+}
+
+#[test]
+fn queued_mail_users_and_certificate_survive_a_kill_of_everything() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        sink.behave(Manner::Silent);
+        let mut relay = relay_with_alice(lab)?;
+        let sent = message("queued");
+        let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        let certificate = client.certificate();
+        client.send("alice@example.org", &["bob@example.net"], &sent)?.expect(250)?;
+
+        relay.kill()?;
+        assert_eq!(sink.messages(), []);
+        sink.behave(Manner::Accept);
+        relay.start()?;
+
+        let arrived = sink.one_message()?;
+        assert_eq!(split_received(&arrived.data)?.1, sent);
+        let client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        assert_eq!(client.certificate(), certificate);
+        Ok(())
+    })
+}
+
+#[test]
+fn mail_waits_for_a_next_hop_that_is_away_and_the_queue_can_be_seen_and_flushed() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = relay_with_alice(lab)?;
+        send_from_home(&relay, 25)?.expect(250)?;
+        until("the message to be deferred", A_WHILE, || {
+            let queue = relay.postfix().ok()?.exec(&["/usr/sbin/postqueue", "-p"]).ok()?;
+            let queue = String::from_utf8_lossy(&queue.stdout).into_owned();
+            (queue.contains("bob@example.net") && queue.contains("refused")).then_some(())
+        })?;
+        let sink = lab.sink()?;
+        relay.postfix()?.exec(&["/usr/sbin/postqueue", "-f"])?;
+        sink.one_message()?;
+        Ok(())
+    })
+}

@@ -1,0 +1,96 @@
+//! The milter decides once a message, and costs Postfix no more round trips than that.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use relay_tests::lab::{HOME, HOME_NETWORK, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::message::message;
+use relay_tests::milter_proxy::MilterProxy;
+use relay_tests::wait::{A_WHILE, until};
+
+#[test]
+fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_message() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = lab
+            .relay()
+            .env("ALLOWED_NETWORKS", HOME_NETWORK)
+            .env("RELAYHOST", SINK_RELAYHOST)
+            .build()?;
+        let behind = relay.socket("milter-behind.sock");
+        relay.set_sidecar_env("MILTER_LISTEN", &format!("unix:{}", behind.display()));
+        let proxy = MilterProxy::listen(&relay.socket("milter.sock"), behind)?;
+        relay.start()?;
+
+        let mut client = relay.session(HOME, 25)?;
+        client.send("alice@example.org", &["bob@example.net"], &message("counted"))?.expect(250)?;
+        client.quit()?;
+        sink.one_message()?;
+        assert_eq!(proxy.answers(), ['O', 'c']);
+
+        // A refusal is an answer like any other.
+        let mut client = relay.session(STRANGER, 25)?;
+        client.command("MAIL FROM:<mallory@example.org>")?.expect(250)?;
+        client.command("RCPT TO:<postmaster>")?.expect(250)?;
+        client.data(&message("refused"))?.expect(554)?;
+        client.quit()?;
+        assert_eq!(proxy.answers(), ['O', 'c', 'O', 'y']);
+        Ok(())
+    })
+}
+
+#[test]
+fn each_message_of_a_session_is_decided_by_itself() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let relay = lab
+            .relay()
+            .env("ALLOWED_NETWORKS", HOME_NETWORK)
+            .env("RELAYHOST", SINK_RELAYHOST)
+            .start()?;
+        relay.add_user("alice", "correct horse battery")?;
+        // Logged in for the first message; the second session has the same address and no login.
+        let mut client = relay.login(STRANGER, 587, "alice", "correct horse battery")?;
+        for subject in ["one", "two"] {
+            client.send("alice@example.org", &["bob@example.net"], &message(subject))?.expect(250)?;
+        }
+        client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        client.command("RSET")?.expect(250)?;
+        client.send("alice@example.org", &["bob@example.net"], &message("three"))?.expect(250)?;
+        sink.wait_for(3)?;
+        let mut client = relay.session(STRANGER, 587)?;
+        client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        client.command("RCPT TO:<postmaster>")?.expect(250)?;
+        client.data(&message("four"))?.expect(554)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn decisions_show_in_the_metrics() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).start()?;
+        let mut client = relay.session(HOME, 25)?;
+        client.send("alice@example.org", &["bob@example.net"], &message("counted"))?.expect(250)?;
+        let mut client = relay.session(STRANGER, 25)?;
+        client.send("mallory@example.org", &["bob@example.net"], b"no\r\n")?.expect(554)?;
+        until("both decisions in the metrics", A_WHILE, || {
+            let page = relay.sidecar().ok()?.get("/metrics").ok()?;
+            let total = |service: &str| -> f64 {
+                counters(&page).filter(|(name, _)| name.contains(service)).map(|(_, n)| n).sum()
+            };
+            (total("policy_decisions") >= 2.0 && total("milter_decisions") >= 1.0).then_some(())
+        })?;
+        Ok(())
+    })
+}
+
+fn counters(page: &str) -> impl Iterator<Item = (String, f64)> {
+    let samples: BTreeMap<String, f64> = page
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+        .collect();
+    samples.into_iter()
+}

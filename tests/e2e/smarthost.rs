@@ -1,0 +1,118 @@
+//! The relay sends through a smarthost that demands a login: here a second relay of ours.
+
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+use relay_tests::authority::Authority;
+use relay_tests::dns::Dns;
+use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::message::message;
+use relay_tests::namespace::Namespace;
+use relay_tests::relay::Relay;
+use relay_tests::sink::Sink;
+
+const PASSWORD: &str = "smarthost pass=word: #1";
+const SMARTHOST: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+
+/// A network with the relay under test, joined to the lab's network, where the smarthost is.
+fn network_behind(lab: &Lab) -> Result<(Namespace, Dns)> {
+    let inner = Namespace::new()?;
+    inner.cable("10.99.0.1/24", &lab.namespace, &format!("{SMARTHOST}/24"))?;
+    inner.ip("address add 192.0.2.1/32 dev lo\nroute add local 203.0.113.0/24 dev lo\n")?;
+    let dns = Dns::serve(&inner, &[("smarthost.test", SMARTHOST)])?;
+    Ok((inner, dns))
+}
+
+/// The smarthost: a relay with a certificate of a private authority, and a user for the other relay.
+fn smarthost<'lab>(lab: &'lab Lab, authority: &Authority) -> Result<(Relay<'lab>, Sink)> {
+    let sink = lab.sink()?;
+    let mut smarthost = lab
+        .relay_in("smarthost", &lab.namespace)
+        .env("RELAYHOST", SINK_RELAYHOST)
+        .env("TLS_CERT", "/certs/cert.pem")
+        .env("TLS_KEY", "/certs/key.pem")
+        .build()?;
+    let certs = smarthost.certs();
+    authority.write_pair("smarthost.test", &certs.join("cert.pem"), &certs.join("key.pem"))?;
+    smarthost.start()?;
+    smarthost.add_user("relay", PASSWORD)?;
+    Ok((smarthost, sink))
+}
+
+fn relay_through<'lab>(
+    lab: &'lab Lab,
+    namespace: &Namespace,
+    authority: &Authority,
+    relayhost: &str,
+    by_file: bool,
+) -> Result<Relay<'lab>> {
+    let builder = lab
+        .relay_in("relay", namespace)
+        .env("ALLOWED_NETWORKS", HOME_NETWORK)
+        .env("RELAYHOST", relayhost)
+        .env("RELAYHOST_USERNAME", "relay")
+        .env("TLS_CA", "/certs/ca.pem");
+    let mut relay = if by_file {
+        builder.env("RELAYHOST_PASSWORD_FILE", "/certs/password").build()?
+    } else {
+        builder.env("RELAYHOST_PASSWORD", PASSWORD).build()?
+    };
+    authority.write_certificate(&relay.certs().join("ca.pem"))?;
+    std::fs::write(relay.certs().join("password"), format!("{PASSWORD}\n"))?;
+    relay.start()?;
+    Ok(relay)
+}
+
+#[test]
+fn mail_goes_through_a_smarthost_that_demands_login() -> Result<()> {
+    for (relayhost, by_file) in
+        [("[smarthost.test]:587", false), ("[smarthost.test]:465", true), ("smarthost.test:587", true)]
+    {
+        in_a_lab(|lab| {
+            let authority = Authority::new()?;
+            let (_smarthost, sink) = smarthost(lab, &authority)?;
+            let (namespace, _dns) = network_behind(lab)?;
+            let relay = relay_through(lab, &namespace, &authority, relayhost, by_file)?;
+            let sent = message("smarthost");
+            let mut client = relay.session(HOME, 25)?;
+            client.send("alice@example.org", &["bob@example.net"], &sent)?.expect(250)?;
+            let arrived = sink.one_message()?;
+            assert!(arrived.data.ends_with(&sent), "{relayhost}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_smarthost_shows_the_certificate_it_was_given() -> Result<()> {
+    in_a_lab(|lab| {
+        let authority = Authority::new()?;
+        let (smarthost, _sink) = smarthost(lab, &authority)?;
+        let pem = std::fs::read_to_string(smarthost.certs().join("cert.pem"))?;
+        for port in [587, 465] {
+            let client = smarthost.session(STRANGER, port)?;
+            let shown = client.certificate().unwrap_or_default();
+            assert_eq!(relay_tests::authority::pem_of(&shown), pem.replace("\r\n", "\n"), "port {port}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_password_is_not_told_to_a_smarthost_that_another_authority_vouches_for() -> Result<()> {
+    in_a_lab(|lab| {
+        let (_smarthost, sink) = smarthost(lab, &Authority::new()?)?;
+        let (namespace, _dns) = network_behind(lab)?;
+        let stranger = Authority::new()?;
+        let relay = relay_through(lab, &namespace, &stranger, "[smarthost.test]:587", false)?;
+        let mut client = relay.session(HOME, 25)?;
+        client.send("alice@example.org", &["bob@example.net"], &message("kept"))?.expect(250)?;
+        relay_tests::wait::until("the message to be deferred", relay_tests::wait::A_WHILE, || {
+            let log = relay.postfix().ok()?.output();
+            (log.contains("status=deferred") && log.contains("not trusted")).then_some(())
+        })?;
+        assert_eq!(sink.messages(), []);
+        Ok(())
+    })
+}

@@ -1,0 +1,51 @@
+//! A private certificate authority, and pairs it signs.
+
+use std::path::Path;
+
+use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+/// An authority that only this test knows.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+    }
+
+    /// Writes the authority's own certificate, for those who are to trust it.
+    pub fn write_certificate(&self, file: &Path) -> Result<()> {
+        Ok(std::fs::write(file, self.issuer.pem())?)
+    }
+
+    /// Writes a certificate and its key for a host name.
+    pub fn write_pair(&self, host: &str, certificate_file: &Path, key_file: &Path) -> Result<()> {
+        let key = KeyPair::generate()?;
+        let params = CertificateParams::new(vec![host.to_owned()])?;
+        std::fs::write(certificate_file, params.signed_by(&key, &self.issuer)?.pem())?;
+        Ok(std::fs::write(key_file, key.serialize_pem())?)
+    }
+}
+
+/// A certificate in PEM, as files have it.
+#[must_use]
+pub fn pem_of(der: &[u8]) -> String {
+    let encoded = BASE64.encode(der);
+    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    let mut rest = encoded.as_str();
+    while let Some((line, after)) = rest.split_at_checked(64) {
+        pem += &format!("{line}\n");
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pem += &format!("{rest}\n");
+    }
+    pem + "-----END CERTIFICATE-----\n"
+}

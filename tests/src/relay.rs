@@ -1,0 +1,276 @@
+//! The product under test: a Postfix container and a sidecar that share their sockets.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::lab::{Lab, RELAY, RELAY_V6};
+use crate::namespace::Namespace;
+use crate::postfix::{Environment, Postfix};
+use crate::sidecar::{GROUP, Place, Sidecar, USER};
+use crate::smtp::{Client, Mechanism};
+
+pub const PORTS: [u16; 3] = [25, 587, 465];
+
+/// Settings of a relay that is not started yet.
+#[derive(Debug)]
+pub struct Builder<'lab> {
+    lab: &'lab Lab,
+    name: String,
+    namespace: Namespace,
+    postfix: Environment,
+    sidecar: Environment,
+    ports: Vec<u16>,
+}
+
+/// A relay with its volumes, which outlive its containers.
+#[derive(Debug)]
+pub struct Relay<'lab> {
+    settings: Builder<'lab>,
+    volumes: PathBuf,
+    /// The containers; `None` while they are stopped.
+    pub postfix: Option<Postfix>,
+    pub sidecar: Option<Sidecar>,
+}
+
+impl<'lab> Builder<'lab> {
+    pub(crate) fn new(lab: &'lab Lab, name: &str, namespace: Namespace) -> Self {
+        let (postfix, sidecar) = (Vec::new(), Vec::new());
+        let ports = PORTS.to_vec();
+        let builder =
+            Self { lab, name: name.to_owned(), namespace, postfix, sidecar, ports };
+        builder.env("RELAY_MYHOSTNAME", &format!("{name}.test"))
+    }
+
+    /// Sets a variable for both containers, as `.env` does.
+    #[must_use]
+    pub fn env(self, name: &str, value: &str) -> Self {
+        self.postfix_env(name, value).sidecar_env(name, value)
+    }
+
+    #[must_use]
+    pub fn postfix_env(mut self, name: &str, value: &str) -> Self {
+        set(&mut self.postfix, name, value);
+        self
+    }
+
+    #[must_use]
+    pub fn sidecar_env(mut self, name: &str, value: &str) -> Self {
+        set(&mut self.sidecar, name, value);
+        self
+    }
+
+    /// The ports that will be listened on, where they are not the usual three.
+    #[must_use]
+    pub fn ports(mut self, ports: &[u16]) -> Self {
+        self.ports = ports.to_vec();
+        self
+    }
+
+    /// Starts both containers, and waits until they serve.
+    pub fn start(self) -> Result<Relay<'lab>> {
+        let mut relay = self.build()?;
+        relay.start()?;
+        Ok(relay)
+    }
+
+    /// Makes the volumes, but starts nothing.
+    pub fn build(mut self) -> Result<Relay<'lab>> {
+        let volumes = self.lab.evidence.directory()?.join(&self.name);
+        if !volumes.exists() {
+            make_volumes(&volumes)?;
+        }
+        let socket = |service: &str| format!("unix:{}/sockets/{service}.sock", volumes.display());
+        let places = [
+            ("SASL_LISTEN", socket("sasl")),
+            ("POLICY_LISTEN", socket("policy")),
+            ("MILTER_LISTEN", socket("milter")),
+            ("DATA_DIR", format!("{}/users", volumes.display())),
+        ];
+        for (name, place) in places {
+            // A test's own setting wins.
+            if !self.sidecar.iter().any(|(known, _)| known == name) {
+                set(&mut self.sidecar, name, &place);
+            }
+        }
+        for (name, value) in self.postfix.iter().chain(&self.sidecar) {
+            if name.ends_with("PASSWORD") && !value.is_empty() {
+                self.lab.evidence.secret(value);
+            }
+        }
+        Ok(Relay { settings: self, volumes, postfix: None, sidecar: None })
+    }
+}
+
+impl Relay<'_> {
+    /// Starts what is not running, and waits until it serves.
+    pub fn start(&mut self) -> Result<()> {
+        self.spawn()?;
+        if let Some(sidecar) = &mut self.sidecar {
+            sidecar.wait_until_ready()?;
+        }
+        if let Some(postfix) = &mut self.postfix {
+            postfix.wait_until_ready(&self.settings.ports)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the sidecar alone, for tests that need no Postfix.
+    pub fn start_sidecar(&mut self) -> Result<()> {
+        let log = self.log("sidecar")?;
+        let mut sidecar = self.place().spawn(&log)?;
+        sidecar.wait_until_ready()?;
+        self.sidecar = Some(sidecar);
+        Ok(())
+    }
+
+    /// Changes a variable of the sidecar for its next start.
+    pub fn set_sidecar_env(&mut self, name: &str, value: &str) {
+        set(&mut self.settings.sidecar, name, value);
+    }
+
+    /// Starts what is not running, and returns at once.
+    pub fn spawn(&mut self) -> Result<()> {
+        if self.sidecar.is_none() {
+            self.sidecar = Some(self.place().spawn(&self.log("sidecar")?)?);
+        }
+        if self.postfix.is_none() {
+            let (requirements, namespace) = (&self.settings.lab.requirements, self.namespace());
+            let (settings, log) = (&self.settings.postfix, self.log("postfix")?);
+            self.postfix =
+                Some(Postfix::spawn(requirements, namespace, &self.volumes, settings, &log)?);
+        }
+        Ok(())
+    }
+
+    /// Ends every process of both containers at once, as a crash of the machine would.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(postfix) = self.postfix.take() {
+            postfix.kill()?;
+        }
+        if let Some(sidecar) = self.sidecar.take() {
+            sidecar.kill();
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.settings.namespace
+    }
+
+    /// The directory that the Postfix container sees as /certs.
+    #[must_use]
+    pub fn certs(&self) -> PathBuf {
+        self.volumes.join("certs")
+    }
+
+    /// The path of a socket, such as `sasl.sock`.
+    #[must_use]
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.volumes.join("sockets").join(name)
+    }
+
+    pub fn postfix(&self) -> Result<&Postfix> {
+        self.postfix.as_ref().context("Postfix is stopped")
+    }
+
+    pub fn sidecar(&self) -> Result<&Sidecar> {
+        self.sidecar.as_ref().context("the sidecar is stopped")
+    }
+
+    /// Runs `relay user …` with a password on its standard input.
+    pub fn user(&self, arguments: &[&str], password: &str) -> Result<Output> {
+        if !password.is_empty() {
+            self.settings.lab.evidence.secret(password);
+        }
+        let output = self.place().run(&[&["user"], arguments].concat(), password)?;
+        let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+        std::fs::write(self.log(&format!("user-{}", arguments.join("-")))?, said)?;
+        Ok(output)
+    }
+
+    /// Runs `relay user …`, which is expected to do it.
+    pub fn manage_user(&self, arguments: &[&str], password: &str) -> Result<String> {
+        let output = self.user(arguments, password)?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "relay user {arguments:?}: {}: {complaint}", output.status);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    pub fn add_user(&self, name: &str, password: &str) -> Result<()> {
+        self.manage_user(&["add", name, "--password-stdin"], password)?;
+        Ok(())
+    }
+
+    /// Connects and reads the greeting.
+    pub fn connect(&self, from: IpAddr, port: u16) -> Result<Client> {
+        let address = if from.is_ipv4() { RELAY } else { RELAY_V6 };
+        let mut client = Client::connect(self.namespace(), from, SocketAddr::new(address, port))?;
+        if port == 465 {
+            client.handshake().context("the TLS handshake on port 465")?;
+        }
+        client.reply()?.expect(220)?;
+        Ok(client)
+    }
+
+    /// Connects, says EHLO, and turns TLS on where a client would log in.
+    pub fn session(&self, from: IpAddr, port: u16) -> Result<Client> {
+        let mut client = self.connect(from, port)?;
+        client.ehlo()?;
+        if port == 587 {
+            client.starttls()?;
+        }
+        Ok(client)
+    }
+
+    /// A session that is logged in.
+    pub fn login(&self, from: IpAddr, port: u16, name: &str, password: &str) -> Result<Client> {
+        let mut client = self.session(from, port)?;
+        client.login(Mechanism::Plain, name, password)?.expect(235)?;
+        Ok(client)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            requirements: &self.settings.lab.requirements,
+            namespace: &self.settings.namespace,
+            volumes: &self.volumes,
+            environment: &self.settings.sidecar,
+        }
+    }
+
+    fn log(&self, process: &str) -> Result<PathBuf> {
+        self.settings.lab.evidence.log(&format!("{}-{process}.log", self.settings.name))
+    }
+}
+
+fn set(environment: &mut Environment, name: &str, value: &str) {
+    environment.retain(|(known, _)| known != name);
+    environment.push((name.to_owned(), value.to_owned()));
+}
+
+/// The volumes as Docker makes them: empty, and with the owner and mode that the images give them.
+fn make_volumes(volumes: &Path) -> Result<()> {
+    for (name, mode, owner) in [
+        ("", 0o755, None),
+        ("queue", 0o755, None),
+        ("tls", 0o755, None),
+        ("certs", 0o755, None),
+        ("users", 0o700, Some((USER, GROUP))),
+        ("sockets", 0o750, Some((USER, GROUP))),
+    ] {
+        let path = volumes.join(name);
+        std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode))?;
+        if let Some((user, group)) = owner {
+            chown(&path, Some(user), Some(group))?;
+        }
+    }
+    // The sidecar's program is mounted over this one.
+    std::fs::write(volumes.join("relay"), "")?;
+    Ok(std::fs::write(volumes.join("resolv.conf"), "nameserver 127.0.0.1\n")?)
+}

@@ -1,0 +1,47 @@
+//! What the tests need from the machine, found or told.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The programs of this workspace and the file system of the Postfix image.
+#[derive(Debug, Clone)]
+pub struct Requirements {
+    pub rootfs: PathBuf,
+    pub relay_init: PathBuf,
+    pub relay: PathBuf,
+}
+
+const PROVIDER: &str = "run `make test`, which provides it";
+
+impl Requirements {
+    pub fn find() -> Result<Self> {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "the end-to-end tests make network namespaces and mounts, so they need root: {PROVIDER}"
+        );
+        // The test binary is target/debug/deps/e2e-…, wherever CARGO_TARGET_DIR is.
+        let this = std::env::current_exe().context("finding the test binary")?;
+        let profile = this.ancestors().nth(2).context("the test binary has no target directory")?;
+        let target = profile.parent().context("the test binary has no target directory")?;
+        let rootfs = target.join("e2e/rootfs");
+        present(&rootfs.join("usr/lib/postfix/sbin/master"), "the Postfix image's file system")?;
+        let relay_init = profile.join("relay-init");
+        present(&relay_init, "the dev build of relay-init")?;
+        let relay = profile.join("relay");
+        present(&relay, "the dev build of relay")?;
+        Ok(Self { rootfs, relay_init, relay })
+    }
+}
+
+/// Finds a reference client of another project, such as `miltertest`.
+pub fn reference_client(name: &str) -> Result<PathBuf> {
+    let path = Path::new("/usr/bin").join(name);
+    present(&path, "a reference client")?;
+    Ok(path)
+}
+
+fn present(path: &Path, what: &str) -> Result<()> {
+    ensure!(path.exists(), "{} ({what}) is missing: {PROVIDER}", path.display());
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The sidecar: the dev build of `relay` in the Postfix container's network, as a user of its own.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::Signal;
+
+use crate::namespace::Namespace;
+use crate::postfix::Environment;
+use crate::process::{PATH, Process, signal};
+use crate::requirements::Requirements;
+use crate::wait;
+
+pub const USER: u32 = 10027;
+pub const GROUP: u32 = 10025;
+const HTTP_PORT: u16 = 9154;
+
+/// A running `relay serve`.
+#[derive(Debug)]
+pub struct Sidecar {
+    process: Process,
+    namespace: Namespace,
+}
+
+/// Where a sidecar lives, and what it is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub requirements: &'a Requirements,
+    pub namespace: &'a Namespace,
+    pub volumes: &'a Path,
+    pub environment: &'a Environment,
+}
+
+const SCRIPT: &str = include_str!("sidecar_container.sh");
+
+impl Place<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net={}", self.namespace.path()))
+            .args(["unshare", "--mount", "sh", "-c", SCRIPT, "sidecar-container"])
+            .args([&self.requirements.relay, self.volumes])
+            .args(arguments)
+            .env_clear()
+            .env("PATH", PATH)
+            .envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// Starts `relay serve`, and returns at once.
+    pub fn spawn(&self, log: &Path) -> Result<Sidecar> {
+        let process = Process::spawn(&mut self.command(&["serve"]), log)?;
+        Ok(Sidecar { process, namespace: self.namespace.clone() })
+    }
+
+    /// Runs another command of `relay`, as `docker compose exec sidecar relay …` does.
+    pub fn run(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("running relay {arguments:?}"))?;
+        let mut stdin = child.stdin.take().context("relay has no standard input")?;
+        // A command that needs no input may be gone before it is written.
+        stdin.write_all(input.as_bytes()).ok();
+        drop(stdin);
+        Ok(child.wait_with_output()?)
+    }
+}
+
+impl Sidecar {
+    /// Waits until /readyz says yes.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        wait::until("the sidecar to be ready", wait::A_WHILE, || {
+            if let Ok(Some(status)) = self.process.has_ended() {
+                return Some(Err(anyhow!("relay serve ended with {status}")));
+            }
+            let ready = self.get("/readyz").is_ok_and(|page| page.starts_with("HTTP/1.1 200"));
+            ready.then_some(Ok(()))
+        })?
+    }
+
+    /// Gets a page of the sidecar's HTTP service, head included.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let mut stream =
+            self.namespace.enter(|| Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, HTTP_PORT))?))?;
+        stream.set_read_timeout(Some(wait::A_WHILE))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        Ok(page)
+    }
+
+    pub fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
+        self.process.wait_for_end(within)
+    }
+
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        signal(self.process.id(), Signal::TERM)?;
+        self.wait_for_end(wait::A_WHILE)
+    }
+
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+}
