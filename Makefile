@@ -1,0 +1,24 @@
+# Each target is a script in tools/, which installs what it needs where it may, and says so.
+.DEFAULT_GOAL := help
+.PHONY: help up down demo test check clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+
+up: ## start the relay, from a fresh checkout too
+	@tools/up
+
+down: ## stop it; users, certificate and queued mail stay
+	@tools/down
+
+demo: ## start a second relay with a next hop of its own, send one message through it, show what arrived
+	@tools/demo
+
+test: ## everything: formatting, lints, unit tests, end-to-end tests, the compose stack
+	@tools/test
+
+check: ## the quick part of it: formatting, lints, unit tests
+	@tools/check
+
+clean: ## remove what was built; the stack's volumes stay
+	@tools/clean
