@@ -1,1 +1,57 @@
-fn main() {}
+//! `relay`: the sidecar of a Postfix relay. It decides who may send.
+
+mod access;
+mod app;
+mod cli;
+mod config;
+mod http;
+mod listener;
+mod logging;
+mod metrics;
+mod milter;
+mod password;
+mod policy;
+mod printable;
+mod reply;
+mod sasl;
+mod shutdown;
+mod users;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command, Exit, Failure};
+use config::{Config, ProcessEnvironment};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve => serve(),
+        Command::User(command) => cli::user::run(command, &mut std::io::stdout().lock()),
+        Command::Healthcheck => cli::healthcheck::run(),
+    };
+    match done {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => {
+            // Nobody is left to tell when standard error is gone.
+            drop(writeln!(std::io::stderr(), "relay: {}", failure.text));
+            failure.exit.into()
+        }
+    }
+}
+
+fn serve() -> Result<(), Failure> {
+    let config = Config::read(&ProcessEnvironment).map_err(|mistakes| {
+        Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}"))
+    })?;
+    logging::start(config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Trouble, format!("cannot start: {error}")))?;
+    let done = runtime.block_on(app::run(config));
+    // What did not end within the drain's deadline ends now.
+    runtime.shutdown_background();
+    done.map_err(|error| Failure::new(Exit::Trouble, format!("{error:#}")))
+}

@@ -1,0 +1,107 @@
+//! The addresses under which strangers may reach this container.
+//!
+//! Docker, Podman and others can make every client appear to come from the bridge's gateway
+//! (userland proxy, rootless networking, IPv6 to an IPv4-only network). The kernel's own tables
+//! name those gateways; this file reads their text. Reading the files is the caller's work.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The next hops in the text of `/proc/net/route`.
+///
+/// Addresses are hexadecimal in the byte order of the machine, as the kernel prints an in-memory
+/// word. Lines that cannot be read name no gateway.
+pub fn in_ipv4_routes(table: &str) -> Vec<IpAddr> {
+    let next_hops = table.lines().skip(1).filter_map(|line| {
+        let field = line.split_ascii_whitespace().nth(2)?;
+        let word = u32::from_str_radix(field, 16).ok()?;
+        (word != 0).then(|| IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes())))
+    });
+    distinct(next_hops)
+}
+
+/// The next hops in the text of `/proc/net/ipv6_route`, whose addresses are 32 hexadecimal digits
+/// in network order.
+pub fn in_ipv6_routes(table: &str) -> Vec<IpAddr> {
+    let next_hops = table.lines().filter_map(|line| {
+        let field = line.split_ascii_whitespace().nth(4).filter(|field| field.len() == 32)?;
+        let word = u128::from_str_radix(field, 16).ok()?;
+        (word != 0).then(|| IpAddr::V6(Ipv6Addr::from(word)))
+    });
+    distinct(next_hops)
+}
+
+/// The IPv4 addresses of this host in the text of `/proc/net/fib_trie`, without loopback.
+///
+/// An address of ours is a leaf (`|-- 172.18.0.3`) that is followed by `/32 host LOCAL`.
+pub fn own_ipv4(trie: &str) -> Vec<IpAddr> {
+    let mut leaf = None;
+    let mut found = Vec::new();
+    for line in trie.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            leaf = address.parse::<Ipv4Addr>().ok();
+        } else if line.starts_with("/32 host LOCAL") {
+            found.extend(leaf.filter(|address| !address.is_loopback()).map(IpAddr::V4));
+        }
+    }
+    distinct(found.into_iter())
+}
+
+/// The IPv6 addresses of this host in the text of `/proc/net/if_inet6`, without loopback.
+pub fn own_ipv6(table: &str) -> Vec<IpAddr> {
+    let addresses = table.lines().filter_map(|line| {
+        let word = u128::from_str_radix(line.split_ascii_whitespace().next()?, 16).ok()?;
+        let address = Ipv6Addr::from(word);
+        (!address.is_loopback()).then_some(IpAddr::V6(address))
+    });
+    distinct(addresses)
+}
+
+fn distinct(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut sorted: Vec<IpAddr> = addresses.collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_gateway_is_read_from_the_ipv4_routes() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
+                     eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                     eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
+        // The table above was printed by a little-endian machine.
+        if cfg!(target_endian = "little") {
+            assert_eq!(in_ipv4_routes(table), addresses(&["172.18.0.1"]));
+        }
+        assert_eq!(in_ipv4_routes(""), addresses(&[]));
+    }
+
+    #[test]
+    fn the_gateway_is_read_from_the_ipv6_routes() {
+        let table = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 \
+                     fd000000000000000000000000000001 00000400 00000001 00000000 00000003 eth0\n\
+                     fd000000000000000000000000000000 40 00000000000000000000000000000000 00 \
+                     00000000000000000000000000000000 00000100 00000001 00000000 00000001 eth0\n";
+        assert_eq!(in_ipv6_routes(table), addresses(&["fd00::1"]));
+    }
+
+    #[test]
+    fn own_addresses_are_read_without_loopback() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
+                    Local:\n           |-- 127.0.0.1\n              /32 host LOCAL\n\
+                    \x20          |-- 172.18.0.0\n              /16 link UNICAST\n\
+                    \x20          |-- 172.18.0.3\n              /32 host LOCAL\n\
+                    \x20          |-- 172.18.255.255\n              /32 link BROADCAST\n";
+        assert_eq!(own_ipv4(trie), addresses(&["172.18.0.3"]));
+        let table = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                     fd000000000000000000000000000003 02 40 00 80     eth0\n";
+        assert_eq!(own_ipv6(table), addresses(&["fd00::3"]));
+    }
+}

@@ -1,0 +1,127 @@
+//! The table of environment variables: names, defaults and meaning.
+
+/// A variable that the sidecar reads.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// Empty where there is none.
+    pub default: &'static str,
+    /// Its value is never printed, and it has a `_FILE` twin.
+    pub secret: bool,
+}
+
+const fn variable(name: &'static str, default: &'static str) -> Variable {
+    Variable { name, default, secret: false }
+}
+
+/// Every variable that the sidecar reads. README and `.env.example` are tested against it.
+pub const VARIABLES: [Variable; 17] = [
+    variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
+    variable("TRUST_GATEWAY", "false"),
+    variable("ENABLE_SASL", "true"),
+    variable("SMTP_USERNAME", ""),
+    Variable { name: "SMTP_PASSWORD", default: "", secret: true },
+    variable("LOG_FORMAT", "text"),
+    variable("LOG_LEVEL", "info"),
+    variable("SASL_LISTEN", "unix:/run/relay/sasl.sock"),
+    variable("POLICY_LISTEN", "unix:/run/relay/policy.sock"),
+    variable("MILTER_LISTEN", "unix:/run/relay/milter.sock"),
+    variable("HTTP_LISTEN", "inet:0.0.0.0:9154"),
+    variable("DATA_DIR", "/var/lib/relay"),
+    variable("ARGON2_MEMORY_KIB", "19456"),
+    variable("ARGON2_ITERATIONS", "2"),
+    variable("ARGON2_PARALLELISM", "1"),
+    variable("HASHING_THREADS", ""),
+    // Read by relay-init, which is in the other container, and by people.
+    variable("RELAY_MYHOSTNAME", ""),
+];
+
+/// What relay-init reads: `.env` is given to both containers, and these are no typos.
+const OF_RELAY_INIT: [&str; 12] = [
+    "RELAY_DOMAIN",
+    "ENABLE_TLS",
+    "TLS_CERT",
+    "TLS_KEY",
+    "TLS_CA",
+    "RELAYHOST",
+    "RELAYHOST_USERNAME",
+    "RELAYHOST_PASSWORD",
+    "RELAYHOST_PASSWORD_FILE",
+    "MESSAGE_SIZE_LIMIT",
+    "PUBLISH_587",
+    "PUBLISH_465",
+];
+
+/// Names that begin so are ours, whatever follows.
+const OUR_PREFIXES: [&str; 9] = [
+    "RELAY_",
+    "RELAYHOST",
+    "SMTP_",
+    "TLS_",
+    "ARGON2_",
+    "ALLOWED_",
+    "ENABLE_",
+    "HASHING_",
+    "PUBLISH_",
+];
+
+/// The default of a variable; empty where there is none.
+pub fn default(name: &str) -> &'static str {
+    VARIABLES.iter().find(|variable| variable.name == name).map_or("", |found| found.default)
+}
+
+/// One sentence for each name that looks like one of ours and is none.
+pub fn typos(names: &[String]) -> Vec<String> {
+    let known: Vec<String> = VARIABLES
+        .iter()
+        .flat_map(|variable| {
+            let twin = variable.secret.then(|| format!("{}_FILE", variable.name));
+            [Some(variable.name.to_owned()), twin].into_iter().flatten()
+        })
+        .chain(OF_RELAY_INIT.map(str::to_owned))
+        .collect();
+    let mut mistakes = Vec::new();
+    for name in names.iter().filter(|name| !known.contains(name)) {
+        // relay-init has the say over POSTFIX_ variables.
+        if name.starts_with("POSTFIX_") || name.starts_with("POSTFIXMASTER_") {
+            continue;
+        }
+        let nearest =
+            known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
+        let Some((distance, nearest)) = nearest else { continue };
+        let looks_like_ours = OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if distance <= 2 {
+            mistakes.push(format!("{name} is no setting: did you mean {nearest}?"));
+        } else if looks_like_ours {
+            mistakes
+                .push(format!("{name} is no setting: remove it; .env.example has all there are"));
+        }
+    }
+    mistakes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typos_are_told_and_strangers_are_left_alone() {
+        let names = [
+            "ALOWED_NETWORKS",
+            "SMTP_USER",
+            "PATH",
+            "HOSTNAME",
+            "SMTP_PASSWORD_FILE",
+            "RELAYHOST",
+            "HOME",
+        ];
+        let found = typos(&names.map(str::to_owned));
+        assert_eq!(
+            found,
+            [
+                "ALOWED_NETWORKS is no setting: did you mean ALLOWED_NETWORKS?",
+                "SMTP_USER is no setting: remove it; .env.example has all there are",
+            ]
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for Prometheus and health checks.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio_util::sync::CancellationToken;
+
+use crate::listener::Connection;
+use crate::metrics::Metrics;
+use crate::users::store::UserStore;
+
+/// A request's head must be here by then; a scraper sends it at once.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct HttpService {
+    pub store: UserStore,
+    pub metrics: Metrics,
+    /// Set once every socket is bound.
+    pub ready: AtomicBool,
+}
+
+/// Serves one connection until the peer closes it or the process stops.
+pub async fn serve(stream: Connection, service: Arc<HttpService>, stopping: CancellationToken) {
+    let respond = service_fn(move |request: Request<Incoming>| {
+        let response = respond(&service, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), respond);
+    tokio::pin!(connection);
+    tokio::select! {
+        // A scraper that hangs up or talks nonsense is no event worth a log line.
+        _ = connection.as_mut() => {}
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+}
+
+fn respond(service: &HttpService, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    if method != Method::GET && method != Method::HEAD {
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+    }
+    match path {
+        "/metrics" => metrics(service),
+        "/healthz" => match service.store.count() {
+            Ok(_) => plain(StatusCode::OK, "ok\n"),
+            Err(error) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
+        },
+        "/readyz" if service.ready.load(Ordering::Acquire) => plain(StatusCode::OK, "ready\n"),
+        "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        _ => plain(StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n"),
+    }
+}
+
+fn metrics(service: &HttpService) -> Response<Full<Bytes>> {
+    // The other metrics are worth having even when the database cannot be read.
+    match service.metrics.text(service.store.count().ok()) {
+        Ok(text) => {
+            let mut response = Response::new(Full::new(Bytes::from(text)));
+            let format = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+            response.headers_mut().insert(CONTENT_TYPE, format);
+            response
+        }
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_their_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = HttpService {
+            store: UserStore::open(folder.path()).unwrap(),
+            metrics: Metrics::new().unwrap(),
+            ready: AtomicBool::new(false),
+        };
+        let status = |method: &Method, path: &str| respond(&service, method, path).status();
+        assert_eq!(status(&Method::GET, "/readyz"), StatusCode::SERVICE_UNAVAILABLE);
+        service.ready.store(true, Ordering::Release);
+        for (method, path, expected) in [
+            (Method::GET, "/readyz", StatusCode::OK),
+            (Method::HEAD, "/readyz", StatusCode::OK),
+            (Method::GET, "/healthz", StatusCode::OK),
+            (Method::GET, "/metrics", StatusCode::OK),
+            (Method::GET, "/", StatusCode::NOT_FOUND),
+            (Method::POST, "/metrics", StatusCode::METHOD_NOT_ALLOWED),
+        ] {
+            assert_eq!(status(&method, path), expected, "{method} {path}");
+        }
+    }
+}

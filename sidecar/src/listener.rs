@@ -1,0 +1,314 @@
+//! Sockets that services listen on: `unix:/path` or `inet:host:port`.
+//!
+//! Guarantee: once bound, a listener never ends because of an accept error. Too few descriptors or
+//! a client that hung up early costs a pause, not the service.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use tokio_util::either::Either;
+use tokio_util::sync::PollSemaphore;
+
+use crate::metrics::{Metrics, Service};
+
+/// How long to pause after an accept error. Descriptors come back when sessions end; trying again
+/// at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections open at one time, per service. Postfix runs at most 100 processes of each of three
+/// smtpd services (`default_process_limit`), and opens one connection per process or session.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// The owner and the group, which is Postfix's, may connect; nobody else.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    Unix(PathBuf),
+    /// `host:port`; an IPv6 host stands in brackets.
+    Inet(String),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Inet(address) => write!(f, "inet:{address}"),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Reads `unix:/path` or `inet:host:port`.
+    ///
+    /// # Errors
+    ///
+    /// Says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            // sun_path has 108 bytes with the final NUL (unix(7)), and binding adds a suffix.
+            return if path.starts_with('/') && path.len() <= 96 {
+                Ok(Self::Unix(PathBuf::from(path)))
+            } else {
+                Err("a socket's path is absolute and has at most 96 bytes".to_owned())
+            };
+        }
+        let expected = "expected unix:/path or inet:host:port";
+        let address = text.strip_prefix("inet:").ok_or(expected)?;
+        let (host, port) = address.rsplit_once(':').ok_or(expected)?;
+        let host_is_valid = if let Some(inner) = host.strip_prefix('[') {
+            inner.strip_suffix(']').is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok())
+        } else {
+            !host.is_empty() && !host.contains(':')
+        };
+        if host_is_valid && port.parse::<u16>().is_ok_and(|port| port != 0) {
+            Ok(Self::Inet(address.to_owned()))
+        } else {
+            Err(expected.to_owned())
+        }
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum BindError {
+    #[error("{0} is in use by another process")]
+    InUse(Endpoint),
+    #[error("cannot listen on {endpoint}: {error}")]
+    Io { endpoint: Endpoint, error: io::Error },
+}
+
+/// A bound socket of one service.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    service: Service,
+    metrics: Metrics,
+    permits: PollSemaphore,
+    permit: Option<OwnedSemaphorePermit>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Binds. A socket file that nobody listens on is replaced in one step, so that a client never
+    /// finds none.
+    ///
+    /// # Errors
+    ///
+    /// When another process listens there, or the system refuses.
+    pub async fn bind(
+        endpoint: &Endpoint,
+        service: Service,
+        metrics: &Metrics,
+    ) -> Result<Self, BindError> {
+        let in_use = || BindError::InUse(endpoint.clone());
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => in_use(),
+            _ => BindError::Io { endpoint: endpoint.clone(), error },
+        };
+        let socket = match endpoint {
+            Endpoint::Unix(path) if UnixStream::connect(path).await.is_ok() => return Err(in_use()),
+            Endpoint::Unix(path) => Socket::Unix(bind_unix(path).map_err(failed)?),
+            Endpoint::Inet(address) => {
+                Socket::Tcp(TcpListener::bind(address.as_str()).await.map_err(failed)?)
+            }
+        };
+        let permits = PollSemaphore::new(std::sync::Arc::new(Semaphore::new(MAX_CONNECTIONS)));
+        let metrics = metrics.clone();
+        Ok(Self { socket, service, metrics, permits, permit: None, pause: None })
+    }
+
+    /// The next connection.
+    pub async fn accept(&mut self) -> Connection {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Connection> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if self.permit.is_none() {
+                self.permit = std::task::ready!(self.permits.poll_acquire(cx));
+            }
+            match std::task::ready!(self.socket.poll_accept(cx)) {
+                Ok(stream) => {
+                    let (service, metrics) = (self.service, self.metrics.clone());
+                    metrics.connected(service);
+                    let open = Open { service, metrics, _permit: self.permit.take() };
+                    return Poll::Ready(Connection { stream, _open: open });
+                }
+                Err(error) => {
+                    self.metrics.accept_error(self.service);
+                    tracing::error!(
+                        service = self.service.label(),
+                        %error,
+                        "cannot accept a connection; trying again (is the limit on open files too low?)"
+                    );
+                    self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+                }
+            }
+        }
+    }
+}
+
+impl indymilter::Listener for Listener {
+    type Io = Connection;
+
+    /// Never an error: indymilter ends its service at the first one.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        self.poll_next(cx).map(Ok)
+    }
+}
+
+impl Socket {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        match self {
+            Self::Unix(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, _)| Either::Left(stream))
+            }
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
+                // Without it each answer waits 40 ms for the peer's delayed acknowledgement. The
+                // option cannot fail on a connected TCP socket, and is only about speed.
+                drop(stream.set_nodelay(true));
+                Either::Right(stream)
+            }),
+        }
+    }
+}
+
+/// Binds under another name and renames over the old file.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&temporary)?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(SOCKET_MODE))?;
+    std::fs::rename(&temporary, path)?;
+    Ok(listener)
+}
+
+type Stream = Either<UnixStream, TcpStream>;
+
+/// An accepted connection; it is counted as open until it is dropped.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    _open: Open,
+}
+
+#[derive(Debug)]
+struct Open {
+    service: Service,
+    metrics: Metrics,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.disconnected(self.service);
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_read_or_refused() {
+        assert_eq!(Endpoint::parse("unix:/run/x").unwrap(), Endpoint::Unix("/run/x".into()));
+        for text in ["inet:127.0.0.1:9154", "inet:[::1]:9154", "inet:localhost:1"] {
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "/run/x",
+            "unix:x",
+            "inet:9154",
+            "inet::9154",
+            "inet:h:0",
+            "inet:h:99999",
+            "inet:::1:5",
+            "tcp:h:1",
+        ] {
+            assert!(Endpoint::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_one_in_use_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::Unix(folder.path().join("x.sock"));
+        let metrics = Metrics::new().unwrap();
+        let first = Listener::bind(&endpoint, Service::Sasl, &metrics).await.unwrap();
+        let second = Listener::bind(&endpoint, Service::Sasl, &metrics).await;
+        assert!(matches!(second, Err(BindError::InUse(_))), "{second:?}");
+        drop(first);
+        Listener::bind(&endpoint, Service::Sasl, &metrics).await.unwrap();
+        let any_port = Endpoint::Inet("127.0.0.1:0".into());
+        let first = Listener::bind(&any_port, Service::Http, &metrics).await.unwrap();
+        let Socket::Tcp(tcp) = &first.socket else { panic!("not TCP") };
+        let taken = Endpoint::Inet(tcp.local_addr().unwrap().to_string());
+        let second = Listener::bind(&taken, Service::Http, &metrics).await;
+        assert!(matches!(second, Err(BindError::InUse(_))), "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_for_the_owner_and_the_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let endpoint = Endpoint::Unix(path.clone());
+        let _listener =
+            Listener::bind(&endpoint, Service::Sasl, &Metrics::new().unwrap()).await.unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file left");
+    }
+}

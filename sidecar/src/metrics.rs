@@ -1,0 +1,253 @@
+//! All metrics, in one registry. A handle is passed to whoever counts.
+//!
+//! A label's value is always an enum variant of ours, never text from a peer: a client could
+//! otherwise make as many time series as it likes.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::access::{Reason, Verdict};
+use crate::sasl::mechanism::Mechanism;
+use crate::sasl::outcome::AuthResult;
+
+/// A service of the sidecar, as label value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Sasl,
+    Policy,
+    Milter,
+    Http,
+}
+
+impl Service {
+    pub const ALL: [Self; 4] = [Self::Sasl, Self::Policy, Self::Milter, Self::Http];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Sasl => "sasl",
+            Self::Policy => "policy",
+            Self::Milter => "milter",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// A handle to every metric; clones count into the same.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    auth_attempts: IntCounterVec,
+    auth_duration: HistogramVec,
+    hashing_queue: IntGauge,
+    hashing_wait: Histogram,
+    decisions: IntCounterVec,
+    trouble: IntCounterVec,
+    connections: IntGaugeVec,
+    accepted: IntCounterVec,
+    accept_errors: IntCounterVec,
+    users: IntGauge,
+}
+
+impl Metrics {
+    /// Registers everything, so that each series is there from the first scrape on.
+    ///
+    /// # Errors
+    ///
+    /// Only when two metrics have one name, which is a mistake in this file.
+    pub fn new() -> prometheus::Result<Self> {
+        let metrics = Self::build()?;
+        for service in Service::ALL.map(Service::label) {
+            metrics.connections.with_label_values(&[service]);
+            metrics.accepted.with_label_values(&[service]);
+            metrics.accept_errors.with_label_values(&[service]);
+            metrics.trouble.with_label_values(&[service]);
+        }
+        for mechanism in Mechanism::ALL.map(Mechanism::name) {
+            for result in AuthResult::ALL.map(AuthResult::label) {
+                metrics.auth_attempts.with_label_values(&[mechanism, result]);
+            }
+        }
+        for service in [Service::Policy, Service::Milter].map(Service::label) {
+            for reason in Reason::ALL {
+                let action = if reason.permits() { "permit" } else { "refuse" };
+                metrics.decisions.with_label_values(&[service, action, reason.label()]);
+            }
+        }
+        Ok(metrics)
+    }
+
+    fn build() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let new = Registrar(&registry);
+        let build_info = "Version of the sidecar; the value is always 1";
+        new.gauges("relay_build_info", build_info, &["version"])?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        Ok(Self {
+            auth_attempts: new.counters(
+                "relay_auth_attempts_total",
+                "Finished SASL exchanges by mechanism and result",
+                &["mechanism", "result"],
+            )?,
+            auth_duration: new.durations(
+                "relay_auth_duration_seconds",
+                "Time from the last response of a SASL exchange to its answer",
+                &["result"],
+            )?,
+            hashing_queue: new
+                .gauge("relay_hashing_queue_length", "Passwords that wait for a hashing thread")?,
+            hashing_wait: new
+                .durations(
+                    "relay_hashing_wait_seconds",
+                    "Time a password waited for a hashing thread",
+                    &[],
+                )?
+                .with_label_values::<&str>(&[]),
+            decisions: new.counters(
+                "relay_decisions_total",
+                "Answers to Postfix by service, action and reason",
+                &["service", "action", "reason"],
+            )?,
+            trouble: new.counters(
+                "relay_trouble_total",
+                "Requests that could not be decided, so that Postfix told the client to come back",
+                &["service"],
+            )?,
+            connections: new.gauges(
+                "relay_connections",
+                "Open connections by service",
+                &["service"],
+            )?,
+            accepted: new.counters(
+                "relay_connections_total",
+                "Accepted connections by service",
+                &["service"],
+            )?,
+            accept_errors: new.counters(
+                "relay_accept_errors_total",
+                "Connections that could not be accepted, by service; usually too few descriptors",
+                &["service"],
+            )?,
+            users: new.gauge("relay_users", "Users in the database, disabled ones included")?,
+            registry,
+        })
+    }
+
+    pub fn auth(&self, mechanism: Option<Mechanism>, result: AuthResult, took: Duration) {
+        let mechanism = mechanism.map_or("other", Mechanism::name);
+        self.auth_attempts.with_label_values(&[mechanism, result.label()]).inc();
+        self.auth_duration.with_label_values(&[result.label()]).observe(took.as_secs_f64());
+    }
+
+    pub fn hashing_queue(&self, waiting: usize) {
+        self.hashing_queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    pub fn hashing_waited(&self, waited: Duration) {
+        self.hashing_wait.observe(waited.as_secs_f64());
+    }
+
+    pub fn decision(&self, service: Service, verdict: &Verdict) {
+        let (action, reason) = (verdict.action.label(), verdict.reason.label());
+        self.decisions.with_label_values(&[service.label(), action, reason]).inc();
+    }
+
+    pub fn trouble(&self, service: Service) {
+        self.trouble.with_label_values(&[service.label()]).inc();
+    }
+
+    pub fn connected(&self, service: Service) {
+        self.accepted.with_label_values(&[service.label()]).inc();
+        self.connections.with_label_values(&[service.label()]).inc();
+    }
+
+    pub fn disconnected(&self, service: Service) {
+        self.connections.with_label_values(&[service.label()]).dec();
+    }
+
+    pub fn accept_error(&self, service: Service) {
+        self.accept_errors.with_label_values(&[service.label()]).inc();
+    }
+
+    /// Prometheus' text format. The number of users is told by the caller, who has the database.
+    pub fn text(&self, users: Option<u64>) -> prometheus::Result<Vec<u8>> {
+        if let Some(users) = users {
+            self.users.set(i64::try_from(users).unwrap_or(i64::MAX));
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Seconds. Below a millisecond no hash was computed; 25 ms is one hash; 6 s is the longest wait.
+const BUCKETS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0];
+
+/// Makes metrics and registers each at once, so that none is forgotten.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(name, help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    fn durations(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+        let histograms = HistogramVec::new(options, labels)?;
+        self.0.register(Box::new(histograms.clone()))?;
+        Ok(histograms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Action;
+
+    #[test]
+    fn what_was_counted_is_shown() {
+        let metrics = Metrics::new().unwrap();
+        metrics.auth(Some(Mechanism::Plain), AuthResult::Accepted, Duration::from_millis(30));
+        let permitted = Verdict { action: Action::Permit, reason: Reason::Network };
+        metrics.decision(Service::Policy, &permitted);
+        let text = String::from_utf8(metrics.text(Some(3)).unwrap()).unwrap();
+        for line in [
+            "relay_auth_attempts_total{mechanism=\"PLAIN\",result=\"accepted\"} 1",
+            "relay_auth_attempts_total{mechanism=\"LOGIN\",result=\"wrong_password\"} 0",
+            "relay_decisions_total{action=\"permit\",reason=\"network\",service=\"policy\"} 1",
+            "relay_decisions_total{action=\"refuse\",reason=\"gateway\",service=\"milter\"} 0",
+            "relay_connections{service=\"sasl\"} 0",
+            "relay_users 3",
+        ] {
+            assert!(text.contains(line), "{line} is missing in:\n{text}");
+        }
+    }
+}

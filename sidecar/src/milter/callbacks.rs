@@ -1,0 +1,196 @@
+//! The glue to indymilter: which stages Postfix tells us of, and what we note in each.
+//!
+//! Callbacks note facts and answer nothing; the decision is made once, at end of message. Each
+//! answer would cost Postfix a round trip, and there are two for a message: the negotiation and
+//! the end of message. Nothing is ever answered with ACCEPT, which would skip what follows.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+
+use indymilter::{
+    Actions, Callbacks, Context, EomContext, MacroStage, NegotiateContext, ProtoOpts,
+    SetErrorReply, SocketInfo, Status,
+};
+
+use super::rules;
+use super::session::{Message, Session};
+use crate::access::{self, Action, Rules, Verdict};
+use crate::metrics::{Metrics, Service};
+use crate::printable::Printable;
+use crate::reply::Reply;
+use crate::users::standing;
+use crate::users::store::{StoreError, UserStore};
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct MilterService {
+    pub rules: Arc<Rules>,
+    pub store: UserStore,
+    pub metrics: Metrics,
+}
+
+/// Stages that we need nothing of, and stages after which Postfix need not wait.
+fn wanted_options() -> ProtoOpts {
+    ProtoOpts::NO_HELO
+        | ProtoOpts::NO_DATA
+        | ProtoOpts::NO_HEADER
+        | ProtoOpts::NO_EOH
+        | ProtoOpts::NO_BODY
+        | ProtoOpts::NO_UNKNOWN
+        | ProtoOpts::NOREPLY_CONNECT
+        | ProtoOpts::NOREPLY_MAIL
+        | ProtoOpts::NOREPLY_RCPT
+}
+
+/// The macros we ask for. Postfix sends neither {client_addr} nor {daemon_port} by default. Each
+/// list has one that is always there (j, {mail_addr}, {rcpt_addr}, i): indymilter keeps the macros
+/// of an earlier message when a list comes empty, and the login of one client would be another's.
+fn wanted_macros() -> HashMap<MacroStage, CString> {
+    let lists = [
+        (MacroStage::Connect, c"j {client_addr} {client_port} {daemon_port}"),
+        (MacroStage::Mail, c"{mail_addr} {auth_authen} {auth_type} {tls_version}"),
+        (MacroStage::Rcpt, c"{rcpt_addr}"),
+        (MacroStage::Eom, c"i"),
+    ];
+    lists.into_iter().map(|(stage, list)| (stage, list.to_owned())).collect()
+}
+
+/// The callbacks of the milter.
+pub fn callbacks(service: &Arc<MilterService>) -> Callbacks<Session> {
+    let at_eom = Arc::clone(service);
+    Callbacks::new()
+        .on_negotiate(|context, actions, options| {
+            Box::pin(async move { negotiate(context, actions, options) })
+        })
+        .on_connect(|context, _name, address| Box::pin(async move { connect(context, &address) }))
+        .on_mail(|context, arguments| Box::pin(async move { mail(context, &arguments) }))
+        .on_rcpt(|context, _arguments| Box::pin(async move { rcpt(context) }))
+        .on_eom(move |context| {
+            let service = Arc::clone(&at_eom);
+            Box::pin(async move { end_of_message(&service, context) })
+        })
+        .on_abort(|context| Box::pin(async move { abort(context) }))
+}
+
+/// Asks for no more than is offered: Postfix and indymilter end the session otherwise.
+fn negotiate(
+    context: &mut NegotiateContext<Session>,
+    offered_actions: Actions,
+    offered_options: ProtoOpts,
+) -> Status {
+    let agreed = wanted_options() & offered_options;
+    context.requested_opts = agreed;
+    context.requested_actions = Actions::REQUEST_MACROS & offered_actions;
+    if offered_actions.contains(Actions::REQUEST_MACROS) {
+        context.requested_macros = wanted_macros();
+    }
+    context.data = Some(Session::new(agreed));
+    Status::Continue
+}
+
+fn connect(context: &mut Context<Session>, address: &SocketInfo) -> Status {
+    let server_port = text(context.macros.get(c"{daemon_port}"));
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    session.server_port = server_port;
+    session.client = match address {
+        SocketInfo::Inet(address) => Some(address.ip().to_canonical()),
+        // A client that hung up already, or none of the Internet: it matches no network.
+        SocketInfo::Unix(_) | SocketInfo::Unknown => None,
+    };
+    noted(session, ProtoOpts::NOREPLY_CONNECT)
+}
+
+fn mail(context: &mut Context<Session>, arguments: &[CString]) -> Status {
+    let user = context.macros.get(c"{auth_authen}").map(|user| user.to_bytes().to_vec());
+    let message = Message {
+        user: user.filter(|user| !user.is_empty()),
+        tls: context.macros.get(c"{tls_version}").is_some_and(|version| !version.is_empty()),
+        sender: text(arguments.first().map(CString::as_c_str)),
+        recipients: 0,
+    };
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    session.message = message;
+    noted(session, ProtoOpts::NOREPLY_MAIL)
+}
+
+fn rcpt(context: &mut Context<Session>) -> Status {
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    session.message.recipients = session.message.recipients.saturating_add(1);
+    noted(session, ProtoOpts::NOREPLY_RCPT)
+}
+
+fn abort(context: &mut Context<Session>) -> Status {
+    if let Some(session) = &mut context.data {
+        session.message = Message::default();
+    }
+    Status::Continue
+}
+
+/// Postfix waits for no answer where that was agreed on.
+fn noted(session: &Session, no_reply: ProtoOpts) -> Status {
+    if session.agreed.contains(no_reply) { Status::Noreply } else { Status::Continue }
+}
+
+/// Facts, decision, effects.
+fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) -> Status {
+    let queue_id = text(context.macros.get(c"i"));
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    let status = match decide(service, session) {
+        Ok(verdict) => {
+            service.metrics.decision(Service::Milter, &verdict);
+            log_decision(session, &queue_id, &verdict);
+            match verdict.action {
+                Action::Permit => Status::Continue,
+                Action::Refuse(reply) => refuse(&mut context.reply, &reply, Status::Reject),
+            }
+        }
+        Err(error) => {
+            service.metrics.trouble(Service::Milter);
+            tracing::error!(queue_id, %error, "message not decided; the client is told to come back");
+            let reply = Reply::temporary(51, "3.0", "Temporary failure, please try again");
+            refuse(&mut context.reply, &reply, Status::Tempfail)
+        }
+    };
+    session.message = Message::default();
+    status
+}
+
+fn decide(service: &MilterService, session: &Session) -> Result<Verdict, StoreError> {
+    let user = session.message.user.as_deref();
+    let login = user.map(|user| standing(&service.store, user)).transpose()?;
+    Ok(access::decide(&service.rules, &rules::facts(session, login)))
+}
+
+/// Sets the reply that goes with the status. Should indymilter not take it, Postfix has its own
+/// text for the same status.
+fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Status {
+    // A lone percent sign is removed by Postfix.
+    let line = reply.text().replace('%', "%%");
+    let set = place.set_error_reply(&reply.code(), Some(&reply.enhanced_status_code()), [line]);
+    if let Err(error) = set {
+        tracing::error!(%error, %reply, "reply not set; Postfix sends its own text");
+    }
+    status
+}
+
+fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
+    let message = &session.message;
+    tracing::info!(
+        service = Service::Milter.label(),
+        action = verdict.action.label(),
+        reason = verdict.reason.label(),
+        client = session.client.map(tracing::field::display),
+        port = session.server_port,
+        user = message.user.as_deref().map(|user| tracing::field::display(Printable(user))),
+        sender = message.sender,
+        recipients = message.recipients,
+        queue_id,
+        "message"
+    );
+}
+
+/// A macro's value or an argument as text that is safe to print.
+fn text(value: Option<&CStr>) -> String {
+    value.map(|value| Printable(value.to_bytes()).to_string()).unwrap_or_default()
+}

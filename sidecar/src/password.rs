@@ -1,0 +1,291 @@
+//! Passwords: the type that holds one, argon2id, and the bounded pool that computes it.
+
+pub mod pool;
+
+use std::fmt;
+
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use precis_profiles::OpaqueString;
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Longest password in bytes. argon2 takes more, but nobody types it, and Postfix forwards up to
+/// 12 KiB of what a client sends (`smtpd_sasl_response_limit`).
+pub const MAX_PASSWORD: usize = 1024;
+
+/// The most memory that verifying a stored hash may take, in KiB. A database with larger
+/// parameters, by mistake or malice, must not be able to exhaust the machine.
+pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
+/// The most passes over the memory that a stored hash may ask for.
+pub const MAX_ITERATIONS: u32 = 64;
+pub const MAX_PARALLELISM: u32 = 16;
+
+/// A password. It prints as nothing, and is wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BadPassword {
+    #[error("the password is empty")]
+    Empty,
+    #[error("the password has more than {MAX_PASSWORD} bytes")]
+    TooLong,
+    #[error("the password has a control character; choose letters, digits, signs and spaces")]
+    Characters,
+}
+
+impl Password {
+    /// Prepares a password that somebody chose: PRECIS OpaqueString (RFC 8265 section 4.2), so
+    /// that the same characters typed on another keyboard are the same password.
+    pub fn choose(typed: &[u8]) -> Result<Self, BadPassword> {
+        if typed.is_empty() {
+            return Err(BadPassword::Empty);
+        }
+        if typed.len() > MAX_PASSWORD {
+            return Err(BadPassword::TooLong);
+        }
+        prepare(typed).map(Self).ok_or(BadPassword::Characters)
+    }
+
+    /// Prepares what a client sent, in the same way. What could not have been chosen is kept as it
+    /// is: it will not match, at the same cost as any other wrong password.
+    pub fn received(sent: &[u8]) -> Self {
+        let cut = sent.get(..MAX_PASSWORD + 1).unwrap_or(sent);
+        Self(prepare(cut).unwrap_or_else(|| Zeroizing::new(cut.to_vec())))
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn prepare(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let prepared = OpaqueString::enforce(text).ok()?;
+    Some(Zeroizing::new(prepared.into_owned().into_bytes()))
+}
+
+/// What a new hash costs. Units: KiB of memory, passes over it, lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+impl Default for Cost {
+    /// OWASP's second recommendation for argon2id (Password Storage Cheat Sheet, 2026).
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, iterations: 2, parallelism: 1 }
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum HashError {
+    #[error("the stored hash cannot be read: set the password again with relay user passwd")]
+    Unreadable,
+    #[error(
+        "the stored hash asks for {0} KiB, more than {MAX_MEMORY_KIB} KiB or {MAX_ITERATIONS} \
+         passes: set the password again with relay user passwd"
+    )]
+    TooCostly(u32),
+    #[error("argon2: {0}")]
+    Argon2(argon2::Error),
+    #[error("no random numbers from the system: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The memory that argon2 fills. Kept by a worker and used again: getting 19 MiB from the system
+/// for each hash costs more than a tenth of the hash.
+#[derive(Default)]
+pub struct Arena(Vec<Block>);
+
+impl Arena {
+    /// Exactly as much as these parameters need, so that one costly hash does not hold its memory
+    /// for good.
+    fn fit(&mut self, params: &Params) -> &mut [Block] {
+        let needed = params.block_count();
+        self.0.resize(needed, Block::default());
+        self.0.shrink_to(needed);
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Arena({} KiB)", self.0.len())
+    }
+}
+
+/// Hashes a password for storing: a PHC string with a new salt of 16 bytes.
+pub fn hash(password: &Password, cost: Cost, arena: &mut Arena) -> Result<String, HashError> {
+    let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(32))
+        .map_err(HashError::Argon2)?;
+    let mut salt_bytes = [0; 16];
+    getrandom::fill(&mut salt_bytes).map_err(HashError::Random)?;
+    let salt = Salt::new(&salt_bytes).map_err(|_| HashError::Unreadable)?;
+    let mut out = Zeroizing::new([0; 32]);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    argon2
+        .hash_password_into_with_memory(password.as_bytes(), &salt, &mut *out, arena.fit(&params))
+        .map_err(HashError::Argon2)?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: (&params).try_into().map_err(|_| HashError::Unreadable)?,
+        salt: Some(salt),
+        hash: Some(Output::new(&*out).map_err(|_| HashError::Unreadable)?),
+    };
+    Ok(phc.to_string())
+}
+
+/// Whether this is the password of this PHC string. The comparison takes the same time wherever
+/// the first difference is.
+pub fn verify(password: &Password, phc: &str, arena: &mut Arena) -> Result<bool, HashError> {
+    let stored = Stored::parse(phc)?;
+    let mut out = Zeroizing::new(vec![0; stored.hash.as_bytes().len()]);
+    let memory = arena.fit(&stored.params);
+    Argon2::new(stored.algorithm, stored.version, stored.params)
+        .hash_password_into_with_memory(password.as_bytes(), &stored.salt, &mut out, memory)
+        .map_err(HashError::Argon2)?;
+    Ok(out.ct_eq(stored.hash.as_bytes()).into())
+}
+
+/// Whether a stored hash was made with another cost than new ones are.
+pub fn is_outdated(phc: &str, cost: Cost) -> bool {
+    let Ok(stored) = Stored::parse(phc) else { return false };
+    let wanted = (cost.memory_kib, cost.iterations, cost.parallelism);
+    let has = (stored.params.m_cost(), stored.params.t_cost(), stored.params.p_cost());
+    stored.algorithm != Algorithm::Argon2id || has != wanted
+}
+
+struct Stored {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    salt: Salt,
+    hash: Output,
+}
+
+impl Stored {
+    fn parse(phc: &str) -> Result<Self, HashError> {
+        let parsed = PasswordHash::new(phc).map_err(|_| HashError::Unreadable)?;
+        let params = Params::try_from(&parsed).map_err(|_| HashError::Unreadable)?;
+        if params.m_cost() > MAX_MEMORY_KIB
+            || params.t_cost() > MAX_ITERATIONS
+            || params.p_cost() > MAX_PARALLELISM
+        {
+            return Err(HashError::TooCostly(params.m_cost()));
+        }
+        let algorithm =
+            Algorithm::try_from(parsed.algorithm.as_str()).map_err(|_| HashError::Unreadable)?;
+        let version = match parsed.version {
+            None => Version::V0x13,
+            Some(number) => Version::try_from(number).map_err(|_| HashError::Unreadable)?,
+        };
+        let (Some(salt), Some(hash)) = (parsed.salt, parsed.hash) else {
+            return Err(HashError::Unreadable);
+        };
+        Ok(Self { algorithm, version, params, salt, hash })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn password(text: &str) -> Password {
+        Password::choose(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_hash_verifies_only_its_own_password() {
+        let mut arena = Arena::default();
+        let phc = hash(&password("correct horse"), CHEAP, &mut arena).unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
+        assert!(verify(&password("correct horse"), &phc, &mut arena).unwrap());
+        assert!(!verify(&password("correct horsf"), &phc, &mut arena).unwrap());
+        let again = hash(&password("correct horse"), CHEAP, &mut arena).unwrap();
+        assert_ne!(phc, again, "two hashes of one password have the same salt");
+    }
+
+    /// Made by `argon2 somesalt -id -t 2 -m 16 -p 1` of the reference implementation, password
+    /// "password" (its test vector for version 0x13).
+    #[test]
+    fn a_hash_of_the_reference_implementation_verifies() {
+        let phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        let mut arena = Arena::default();
+        assert!(verify(&password("password"), phc, &mut arena).unwrap());
+        assert!(!verify(&password("passwore"), phc, &mut arena).unwrap());
+    }
+
+    #[test]
+    fn an_arena_gives_memory_back_after_a_costly_hash() {
+        let mut arena = Arena::default();
+        let costly = Cost { memory_kib: 4096, ..CHEAP };
+        hash(&password("x"), costly, &mut arena).unwrap();
+        hash(&password("x"), CHEAP, &mut arena).unwrap();
+        assert!(arena.0.capacity() < 4096, "{}", arena.0.capacity());
+    }
+
+    #[test]
+    fn hashes_that_are_not_verified() {
+        let mut arena = Arena::default();
+        let cases = [
+            "",
+            "hunter2",
+            "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ",
+            "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+            "$argon2id$v=19$m=64,t=100000,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+            "$scrypt$ln=16,r=8,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        ];
+        for phc in cases {
+            assert!(verify(&password("x"), phc, &mut arena).is_err(), "{phc}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_cost_makes_stored_hashes_outdated() {
+        let phc = hash(&password("x"), CHEAP, &mut Arena::default()).unwrap();
+        assert!(!is_outdated(&phc, CHEAP));
+        assert!(is_outdated(&phc, Cost { iterations: 2, ..CHEAP }));
+    }
+
+    #[test]
+    fn the_same_characters_are_the_same_password() {
+        assert_eq!(password("e\u{301}"), password("\u{e9}"));
+        assert_eq!(password("a\u{a0}b"), password("a b"));
+        assert_ne!(password("Secret"), password("secret"));
+        assert_eq!(Password::received(" x ".as_bytes()), password(" x "));
+        assert_eq!(Password::received(b"\xff").as_bytes(), b"\xff");
+    }
+
+    #[test]
+    fn passwords_that_nobody_may_choose() {
+        let long = "x".repeat(MAX_PASSWORD + 1);
+        for (typed, expected) in [
+            ("", BadPassword::Empty),
+            ("a\0b", BadPassword::Characters),
+            ("a\nb", BadPassword::Characters),
+            (&long, BadPassword::TooLong),
+        ] {
+            assert_eq!(Password::choose(typed.as_bytes()).unwrap_err(), expected, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_prints_as_nothing() {
+        assert_eq!(format!("{:?}", password("hunter2")), "Password(…)");
+    }
+}

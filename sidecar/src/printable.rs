@@ -1,0 +1,71 @@
+//! Text from a peer, made safe to print.
+
+use std::fmt;
+
+/// Prints bytes from a peer on one line: control characters and invalid UTF-8 are escaped, and
+/// what is too long is cut. A peer can then neither forge a log line nor move a terminal's cursor.
+#[derive(Clone, Copy)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+/// Longest printed text in characters: an address has at most 320 (RFC 3696, erratum 1690).
+const MAX_SHOWN: usize = 320;
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = 0;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if shown == MAX_SHOWN {
+                    return f.write_str("…");
+                }
+                shown += 1;
+                if c == '\\' {
+                    f.write_str("\\\\")?;
+                } else if is_unsafe(c) {
+                    write!(f, "{}", c.escape_unicode())?;
+                } else {
+                    write!(f, "{c}")?;
+                }
+            }
+            for byte in chunk.invalid() {
+                shown += 1;
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Controls, line separators, and the marks that turn the direction of writing around.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_a_peer_reaches_the_log_as_a_control() {
+        let cases: [(&[u8], &str); 7] = [
+            (b"alice@example.org", "alice@example.org"),
+            (b"a\r\nb", "a\\u{d}\\u{a}b"),
+            (b"\x1b[2J", "\\u{1b}[2J"),
+            (b"a\xffb", "a\\xffb"),
+            ("caf\u{e9}".as_bytes(), "caf\u{e9}"),
+            ("\u{202e}gro".as_bytes(), "\\u{202e}gro"),
+            (b"a\\x", "a\\\\x"),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(Printable(bytes).to_string(), expected);
+        }
+        assert_eq!(Printable(&[b'x'; 5000]).to_string().chars().count(), MAX_SHOWN + 1);
+    }
+}

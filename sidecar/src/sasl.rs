@@ -1,0 +1,11 @@
+//! Postfix's SASL server: the Dovecot authentication protocol, version 1.2.
+//!
+//! `protocol` is lines to commands and replies to lines; `mechanism` is PLAIN and LOGIN, step by
+//! step; both are pure. `authenticator` looks a user up and has the password checked. `session`
+//! is the only asynchronous code.
+
+pub mod authenticator;
+pub mod mechanism;
+pub mod outcome;
+pub mod protocol;
+pub mod session;

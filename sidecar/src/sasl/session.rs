@@ -1,0 +1,354 @@
+//! One connection of Postfix's (or another client's) to the SASL server.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::authenticator::{AuthTrouble, Authenticator};
+use super::mechanism::{self, Credentials, Exchange, Mechanism, Step};
+use super::outcome::{AuthResult, Outcome};
+use super::protocol::{self, Auth, Command, DecodeError, FailCode, Reply};
+use crate::metrics::{Metrics, Service};
+use crate::printable::Printable;
+
+/// Exchanges that one connection may have open. Postfix has one at a time, but leaves it open when
+/// its client hangs up, and never says so: the oldest is dropped for a new one.
+const MAX_PENDING: usize = 8;
+/// An exchange older than this is over: Dovecot's AUTH_REQUEST_TIMEOUT_SECS.
+const MAX_AGE: Duration = Duration::from_secs(150);
+/// A peer that does not take our answer for this long is gone; Postfix reads at once.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same words for each refusal, so that they do not tell which it was.
+const REFUSED: &str = "wrong user name or password";
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct SaslService {
+    pub authenticator: Authenticator,
+    pub metrics: Metrics,
+    connections: AtomicU64,
+}
+
+impl SaslService {
+    pub fn new(authenticator: Authenticator, metrics: Metrics) -> Self {
+        Self { authenticator, metrics, connections: AtomicU64::new(0) }
+    }
+}
+
+/// Why a session ended early.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    #[error("the peer breaks the protocol: {0}")]
+    Protocol(#[from] DecodeError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the peer does not take our answer")]
+    WriteTimeout,
+    /// Postfix turns a closed connection into 454 and comes back; a FAIL would be a 535 for good.
+    #[error("closed, so that the client comes back: {0}")]
+    Trouble(#[from] AuthTrouble),
+}
+
+/// Serves one connection until the peer closes it, or the process stops and nothing is pending.
+///
+/// # Errors
+///
+/// When the peer breaks the protocol or the connection, or when a password cannot be checked now.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    service: Arc<SaslService>,
+    stopping: CancellationToken,
+) -> Result<(), SessionError> {
+    let mut session = Session {
+        stream,
+        service,
+        minor_version: 0,
+        pending: VecDeque::new(),
+        buffer: Zeroizing::new(Vec::with_capacity(BUFFER)),
+    };
+    session.greet().await?;
+    session.run(stopping).await
+}
+
+/// A full line and its LF. The buffer never grows, so that no copy of a password is left behind.
+const BUFFER: usize = protocol::MAX_LINE + 1;
+
+struct Session<S> {
+    stream: S,
+    service: Arc<SaslService>,
+    minor_version: u32,
+    pending: VecDeque<Pending>,
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+/// An exchange that waits for a response, and what its AUTH line said.
+#[derive(Debug)]
+struct Pending {
+    request: Request,
+    exchange: Exchange,
+    since: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct Request {
+    id: u32,
+    mechanism: Mechanism,
+    client: String,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    async fn greet(&mut self) -> Result<(), SessionError> {
+        let mut cookie = [0; 16];
+        getrandom::fill(&mut cookie).map_err(|error| io::Error::other(error.to_string()))?;
+        let connection_id = self.service.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let handshake = protocol::handshake(std::process::id(), connection_id, cookie);
+        self.write(&handshake).await
+    }
+
+    async fn run(&mut self, stopping: CancellationToken) -> Result<(), SessionError> {
+        loop {
+            while let Some((line, used)) = protocol::next_line(&self.buffer)? {
+                let line = Zeroizing::new(line.to_vec());
+                self.consume(used);
+                self.handle(&line).await?;
+            }
+            let mut chunk = Zeroizing::new([0; 4096]);
+            let read = tokio::select! {
+                // No read timeout: smtpd keeps its connection for as long as it lives.
+                read = self.stream.read(chunk.as_mut()) => read?,
+                () = stopping.cancelled() => return Ok(()),
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            if self.buffer.len() + read > BUFFER {
+                // Take what fits: next_line then finds a line, or says that it is too long.
+                self.fill_up(chunk.get(..read).unwrap_or_default()).await?;
+            } else {
+                self.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
+            }
+        }
+    }
+
+    /// Handles pipelined input that does not fit into the buffer at once.
+    async fn fill_up(&mut self, mut rest: &[u8]) -> Result<(), SessionError> {
+        while !rest.is_empty() {
+            let room = BUFFER.saturating_sub(self.buffer.len()).min(rest.len());
+            let (now, later) = rest.split_at(room);
+            self.buffer.extend_from_slice(now);
+            rest = later;
+            let Some((line, used)) = protocol::next_line(&self.buffer)? else { continue };
+            let line = Zeroizing::new(line.to_vec());
+            self.consume(used);
+            self.handle(&line).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes off the buffer and wipes what they leave behind.
+    fn consume(&mut self, used: usize) {
+        let rest = self.buffer.len().saturating_sub(used);
+        self.buffer.copy_within(used.., 0);
+        if let Some(tail) = self.buffer.get_mut(rest..) {
+            tail.zeroize();
+        }
+        self.buffer.truncate(rest);
+    }
+
+    async fn handle(&mut self, line: &[u8]) -> Result<(), SessionError> {
+        match protocol::decode(line)? {
+            Command::Version { minor, .. } => {
+                self.minor_version = minor;
+                Ok(())
+            }
+            Command::Auth(auth) => self.begin(&auth).await,
+            Command::Cont { id, response } => self.go_on(id, response).await,
+            Command::Cancel { id } => {
+                self.pending.retain(|pending| pending.request.id != id);
+                Ok(())
+            }
+            Command::Cpid | Command::Unknown => Ok(()),
+        }
+    }
+
+    async fn begin(&mut self, auth: &Auth<'_>) -> Result<(), SessionError> {
+        let started = Instant::now();
+        // An id that is still open is the peer's way of forgetting the older exchange.
+        self.pending.retain(|p| p.request.id != auth.id && p.since.elapsed() < MAX_AGE);
+        let client = Printable(auth.remote_address.unwrap_or(b"unknown")).to_string();
+        let Some(mechanism) = Mechanism::by_name(auth.mechanism) else {
+            let outcome = Outcome::of(AuthResult::UnsupportedMechanism);
+            return self.finish(auth.id, None, &client, &outcome, started).await;
+        };
+        let request = Request { id: auth.id, mechanism, client };
+        let refusal = if !self.service.authenticator.enabled() {
+            Some(AuthResult::LoginOff)
+        } else if !auth.secured {
+            Some(AuthResult::NotSecured)
+        } else {
+            None
+        };
+        if let Some(result) = refusal {
+            return self.end(&request, &Outcome::of(result), started).await;
+        }
+        // Before version 1.2 an empty `resp=` meant that there is none (Exim always sends it).
+        let initial = auth.initial_response.filter(|r| !r.is_empty() || self.minor_version >= 2);
+        let decoded = match initial.map(mechanism::decode_base64) {
+            None => None,
+            Some(Some(decoded)) => Some(decoded),
+            Some(None) => {
+                return self.end(&request, &Outcome::of(AuthResult::Malformed), started).await;
+            }
+        };
+        let step = mechanism::start(mechanism, decoded.as_ref().map(|d| d.as_slice()));
+        self.step(request, step, started).await
+    }
+
+    async fn go_on(&mut self, id: u32, response: &[u8]) -> Result<(), SessionError> {
+        let started = Instant::now();
+        let position = self
+            .pending
+            .iter()
+            .position(|pending| pending.request.id == id && pending.since.elapsed() < MAX_AGE);
+        let Some(pending) = position.and_then(|position| self.pending.remove(position)) else {
+            let reason = "Authentication request timed out";
+            let reply = Reply::Fail { id, user: None, code: None, reason };
+            return self.write(&protocol::encode(&reply)).await;
+        };
+        let Some(response) = mechanism::decode_base64(response) else {
+            let outcome = Outcome::of(AuthResult::Malformed);
+            return self.end(&pending.request, &outcome, started).await;
+        };
+        let step = mechanism::resume(pending.exchange, &response);
+        self.step(pending.request, step, started).await
+    }
+
+    async fn step(
+        &mut self,
+        request: Request,
+        step: Step,
+        started: Instant,
+    ) -> Result<(), SessionError> {
+        match step {
+            Step::Challenge(challenge, exchange) => {
+                let challenge = mechanism::encode_base64(challenge);
+                let reply = Reply::Cont { id: request.id, challenge: &challenge };
+                let line = protocol::encode(&reply);
+                if self.pending.len() >= MAX_PENDING {
+                    self.pending.pop_front();
+                }
+                self.pending.push_back(Pending { request, exchange, since: started });
+                self.write(&line).await
+            }
+            Step::Malformed => {
+                self.end(&request, &Outcome::of(AuthResult::Malformed), started).await
+            }
+            Step::Verify(credentials) => self.verify(&request, credentials, started).await,
+        }
+    }
+
+    async fn verify(
+        &mut self,
+        request: &Request,
+        credentials: Credentials,
+        started: Instant,
+    ) -> Result<(), SessionError> {
+        match self.service.authenticator.check(credentials).await {
+            Ok(outcome) => self.end(request, &outcome, started).await,
+            Err(trouble) => {
+                let metrics = &self.service.metrics;
+                metrics.auth(Some(request.mechanism), AuthResult::Trouble, started.elapsed());
+                metrics.trouble(Service::Sasl);
+                tracing::error!(
+                    client = request.client,
+                    mechanism = request.mechanism.name(),
+                    error = %trouble,
+                    "login not decided; the client is told to come back"
+                );
+                if self.minor_version == 0 {
+                    return Err(trouble.into());
+                }
+                let code = Some(FailCode::TempFail);
+                let reason = "Temporary authentication failure";
+                let reply = Reply::Fail { id: request.id, user: None, code, reason };
+                self.write(&protocol::encode(&reply)).await
+            }
+        }
+    }
+
+    async fn end(
+        &mut self,
+        request: &Request,
+        outcome: &Outcome,
+        started: Instant,
+    ) -> Result<(), SessionError> {
+        self.finish(request.id, Some(request.mechanism), &request.client, outcome, started).await
+    }
+
+    /// All effects of a decided login, in one order: counters, one log line, the one final reply.
+    async fn finish(
+        &mut self,
+        id: u32,
+        mechanism: Option<Mechanism>,
+        client: &str,
+        outcome: &Outcome,
+        started: Instant,
+    ) -> Result<(), SessionError> {
+        let took = started.elapsed();
+        self.service.metrics.auth(mechanism, outcome.result, took);
+        let user = outcome.user.as_ref().map(|user| Printable(user.as_str().as_bytes()));
+        tracing::info!(
+            service = Service::Sasl.label(),
+            result = outcome.result.label(),
+            user = user.map(tracing::field::display),
+            client,
+            mechanism = mechanism.map(Mechanism::name),
+            milliseconds = took.as_millis(),
+            "login"
+        );
+        let line = final_reply(id, outcome);
+        self.write(&line).await
+    }
+
+    async fn write(&mut self, text: &str) -> Result<(), SessionError> {
+        match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(text.as_bytes())).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(SessionError::WriteTimeout),
+        }
+    }
+}
+
+/// The reply for an outcome. Wrong password, unknown and disabled user read the same; `user=` is
+/// for Postfix's log, and absent where the name is none.
+fn final_reply(id: u32, outcome: &Outcome) -> String {
+    let user = outcome.user.as_ref().map(|user| user.as_str());
+    let (code, reason) = match (outcome.result, user) {
+        (AuthResult::Accepted, Some(user)) => return protocol::encode(&Reply::Ok { id, user }),
+        (AuthResult::NotSecured, _) => (None, "encryption required: use STARTTLS or port 465"),
+        (AuthResult::LoginOff, _) => (None, "login is switched off here"),
+        (AuthResult::UnsupportedMechanism, _) => {
+            (None, "mechanism not supported: use PLAIN or LOGIN")
+        }
+        (AuthResult::Malformed, _) => (Some(FailCode::InvalidBase64), "malformed response"),
+        (AuthResult::OtherIdentity, _) => (Some(FailCode::AuthzFail), REFUSED),
+        (
+            AuthResult::Accepted
+            | AuthResult::WrongPassword
+            | AuthResult::UserUnknown
+            | AuthResult::UserDisabled
+            | AuthResult::Trouble,
+            _,
+        ) => (None, REFUSED),
+    };
+    protocol::encode(&Reply::Fail { id, user, code, reason })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+use super::*;
+
+fn name(text: &str) -> UserName {
+    UserName::parse(text).unwrap()
+}
+
+fn user() -> User {
+    User::new("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA".into(), 1_700_000_000, None)
+}
+
+#[test]
+fn what_was_stored_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    assert_eq!(store.get(&name("alice")).unwrap(), None);
+    store.add(&name("alice"), &user()).unwrap();
+    assert_eq!(store.get(&name("Alice")).unwrap(), Some(user()));
+    assert_eq!(store.count().unwrap(), 1);
+    assert_eq!(store.list().unwrap().len(), 1);
+}
+
+#[test]
+fn adding_twice_and_changing_nobody_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    store.add(&name("alice"), &user()).unwrap();
+    assert!(matches!(store.add(&name("alice"), &user()), Err(ChangeError::Exists(_))));
+    assert!(matches!(store.update(&name("bob"), |_| ()), Err(ChangeError::Unknown(_))));
+    assert!(matches!(store.remove(&name("bob")), Err(ChangeError::Unknown(_))));
+    assert!(!store.update(&name("alice"), |user| user.enabled = false).unwrap().enabled);
+    store.remove(&name("alice")).unwrap();
+    assert_eq!(store.get(&name("alice")).unwrap(), None);
+}
+
+#[test]
+fn flipped_bytes_are_never_a_user() {
+    let key = b"alice";
+    let good = encode(key, &user()).unwrap();
+    assert_eq!(decode(key, &good).unwrap(), user());
+    for position in 0..good.len() {
+        let mut bad = good.clone();
+        bad[position] ^= 0x20;
+        assert!(decode(key, &bad).is_err(), "byte {position}");
+    }
+    for length in 0..good.len() {
+        assert!(decode(key, &good[..length]).is_err(), "length {length}");
+    }
+}
+
+#[test]
+fn a_record_under_another_name_is_no_user() {
+    let value = encode(b"alice", &user()).unwrap();
+    assert!(matches!(decode(b"root", &value), Err(StoreError::Damaged(who)) if who == "root"));
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_refused_and_does_not_kill_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    for number in 0..100 {
+        store.add(&name(&format!("user{number}")), &user()).unwrap();
+    }
+    store.env.clone().prepare_for_closing();
+    drop(store);
+    let path = folder.path().join(FILE_NAME);
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 4096).unwrap();
+    assert!(matches!(UserStore::open(folder.path()), Err(StoreError::CutOff(_))));
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let error = UserStore::open(Path::new("/nonexistent/relay")).unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/relay"), "{error}");
+}
