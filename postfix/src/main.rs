@@ -1,1 +1,132 @@
-fn main() {}
+//! PID 1 of the Postfix container: environment variables become main.cf and master.cf, and Postfix
+//! is looked after while it runs.
+
+mod files;
+mod gateways;
+mod health;
+mod log;
+mod maillog;
+mod main_cf;
+mod master_cf;
+mod settings;
+mod sidecar;
+mod signals;
+mod start;
+mod supervise;
+mod tls;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use settings::{Environment, Mistakes, Settings};
+use supervise::Ending;
+
+/// The exit codes, so that an orchestrator and a person can tell the reasons apart.
+mod exit {
+    /// Stopped as asked, or a command that did its work.
+    pub const DONE: u8 = 0;
+    /// A start that failed: folders, certificate, one of Postfix's programs. Or: not healthy.
+    pub const FAILED: u8 = 1;
+    /// Bad settings, or a bad command line (EX_USAGE of sysexits.h).
+    pub const USAGE: u8 = 64;
+    /// Postfix's master ended although nobody asked it to (EX_SOFTWARE of sysexits.h).
+    pub const MASTER_DIED: u8 = 70;
+}
+
+/// Runs Postfix as a relay that is configured by environment variables.
+#[derive(Debug, Parser)]
+#[command(version, after_help = variables_help())]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints main.cf and master.cf as they would be written; touches nothing
+    Render,
+    /// Says what is wrong with the running container; exit code 0 when nothing is
+    Healthcheck,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+        }
+    };
+    ExitCode::from(match arguments.command {
+        Some(Command::Healthcheck) => healthcheck(),
+        Some(Command::Render) => with_settings(render),
+        None => with_settings(run),
+    })
+}
+
+/// Reads the settings, or says everything that is wrong with them.
+fn with_settings(work: fn(&Settings) -> anyhow::Result<u8>) -> u8 {
+    let settings = match settings::load(&Environment::of_process()) {
+        Ok(settings) => settings,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    log::init(settings.log_format);
+    work(&settings).unwrap_or_else(|error| {
+        log::error(format_args!("{error:#}"));
+        exit::FAILED
+    })
+}
+
+fn refuse(mistakes: &Mistakes) -> u8 {
+    log::init(mistakes.log_format);
+    for problem in &mistakes.problems {
+        log::error(problem);
+    }
+    let count = mistakes.problems.len();
+    let settings = if count == 1 { "setting is" } else { "settings are" };
+    log::error(format_args!("{count} {settings} wrong, so nothing was started"));
+    exit::USAGE
+}
+
+fn run(settings: &Settings) -> anyhow::Result<u8> {
+    match start::run(settings)? {
+        Ending::Stopped => Ok(exit::DONE),
+        Ending::MasterDied => Ok(exit::MASTER_DIED),
+    }
+}
+
+fn render(settings: &Settings) -> anyhow::Result<u8> {
+    let main_cf = main_cf::render(settings, &gateways::discover()?);
+    let master_cf = master_cf::render(settings);
+    let text = format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}");
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(exit::DONE)
+}
+
+fn healthcheck() -> u8 {
+    let (text, code) = match health::check() {
+        Ok(()) => ("healthy\n".to_owned(), exit::DONE),
+        Err(reason) => (format!("{reason}\n"), exit::FAILED),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+    code
+}
+
+/// The table of variables, for `relay-init --help`.
+fn variables_help() -> String {
+    let mut help = String::from("Environment variables:\n");
+    for variable in settings::variables::VARIABLES {
+        let name = match variable.secret {
+            true => format!("{} or {}", variable.name, variable.file_name()),
+            false => variable.name.to_owned(),
+        };
+        let default = match variable.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        help.push_str(&format!("  {name}\n          {}{default}\n", variable.meaning));
+    }
+    help
+}

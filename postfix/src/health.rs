@@ -1,0 +1,104 @@
+//! `relay-init healthcheck`: is master alive, does every port listen, does the sidecar answer?
+//!
+//! Nothing here speaks SMTP, so a check every few seconds leaves no line in Postfix's log.
+
+use std::fs;
+use std::path::Path;
+
+use crate::main_cf::{MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
+use crate::start::MASTER_CF;
+use crate::{master_cf, sidecar};
+
+const PID_FILE: &str = "/var/spool/postfix/pid/master.pid";
+/// TCP_LISTEN of the kernel's net/tcp_states.h.
+const LISTENING: &str = "0A";
+
+/// `Err` says what is wrong, in one line.
+pub fn check() -> Result<(), String> {
+    let master_cf = fs::read_to_string(MASTER_CF)
+        .map_err(|error| format!("not started: cannot read {MASTER_CF}: {error}"))?;
+    check_master(fs::read_to_string(PID_FILE).ok().as_deref(), program_of)?;
+    let table = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .map(|path| fs::read_to_string(path).unwrap_or_default())
+        .concat();
+    check_ports(&master_cf::listening_ports(&master_cf), &table)?;
+    let needs_login = master_cf::offers_login(&master_cf);
+    for (path, is_needed) in
+        [(POLICY_SOCKET, true), (MILTER_SOCKET, true), (SASL_SOCKET, needs_login)]
+    {
+        if is_needed {
+            let reached = sidecar::reach(Path::new(path));
+            reached.map_err(|error| format!("the sidecar does not answer on {path}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The file is read, not locked: Postfix's own test takes the lock, and a master that starts in
+/// that moment would fail.
+fn check_master(
+    pid_file: Option<&str>,
+    program_of: impl FnOnce(u32) -> Option<String>,
+) -> Result<(), String> {
+    let pid = pid_file.and_then(|text| text.trim().parse().ok());
+    let program = pid.and_then(program_of);
+    if program.as_deref() != Some("master") {
+        return Err("Postfix's master does not run".to_owned());
+    }
+    Ok(())
+}
+
+fn program_of(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+fn check_ports(wanted: &[u16], table: &str) -> Result<(), String> {
+    let listening: Vec<u16> = table.lines().filter_map(listening_port).collect();
+    let missing = wanted.iter().filter(|port| !listening.contains(port));
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        return Err(format!("nothing listens on port {}", missing.join(", ")));
+    }
+    Ok(())
+}
+
+/// `sl local_address:port remote_address:port state …`, numbers in hexadecimal.
+fn listening_port(line: &str) -> Option<u16> {
+    let mut fields = line.split_ascii_whitespace();
+    let (_, port) = fields.nth(1)?.rsplit_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    (fields.nth(1)? == LISTENING).then_some(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 0100007F:024B 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 2 1
+   0: 00000000000000000000000000000000:01D1 00000000000000000000000000000000:0000 0A 0:0 0 0 0 0 3
+";
+
+    #[test]
+    fn a_port_counts_when_it_listens_in_either_family() {
+        assert_eq!(check_ports(&[25, 465], TABLE), Ok(()));
+        let missing = check_ports(&[25, 587, 465, 26], TABLE).unwrap_err();
+        assert_eq!(missing, "nothing listens on port 587, 26");
+    }
+
+    #[test]
+    fn master_is_alive_when_its_pid_is_a_master() {
+        let process = |pid: u32| match pid {
+            7 => Some("master".to_owned()),
+            8 => Some("smtpd".to_owned()),
+            _ => None,
+        };
+        assert_eq!(check_master(Some("               7\n"), process), Ok(()));
+        for pid_file in [None, Some(""), Some("8\n"), Some("9\n"), Some("x")] {
+            assert!(check_master(pid_file, process).is_err(), "{pid_file:?}");
+        }
+    }
+}

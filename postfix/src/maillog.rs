@@ -1,0 +1,159 @@
+//! Postfix's log, from the pipe that is its standard output to ours.
+//!
+//! Postfix opens `/dev/stdout` anew, which fails when that is a socket, and stands still when nobody
+//! reads it. So it gets a pipe of ours: one thread reads it at once, another writes to our standard
+//! output as fast as that takes it. When standard output stalls, lines are kept up to a bound and
+//! then dropped and counted, because mail is worth more than its log.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+
+use crate::log;
+
+/// Postfix cuts its lines at 4096 bytes (DGRAM_BUF_SIZE); anything longer is not Postfix.
+const LONGEST_LINE: usize = 8 * 1024;
+/// Lines kept for a standard output that stalls: at most 32 MiB, usually a tenth of it.
+const KEPT_LINES: usize = 8 * 1024;
+/// The most the kernel gives without privileges; a burst fits while the reader is not scheduled.
+const PIPE_SIZE: usize = 1 << 20;
+
+/// The pipe for Postfix and the threads that empty it.
+#[derive(Debug)]
+pub struct Pump {
+    /// Kept for the programs that are started; given up once the last one is.
+    writer: Option<OwnedFd>,
+    finished: Receiver<()>,
+}
+
+impl Pump {
+    pub fn start() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        // A smaller pipe works too, only with less room for bursts.
+        fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
+        let (line_sender, lines) = mpsc::sync_channel(KEPT_LINES);
+        let (finished_sender, finished) = mpsc::channel();
+        let dropped = Arc::new(AtomicU64::new(0));
+        let dropped_by_reader = Arc::clone(&dropped);
+        thread::Builder::new().name("maillog-read".to_owned()).spawn(move || {
+            // The pipe ends when the last process of Postfix does; an error is its end as well.
+            read_lines(File::from(reader), &line_sender, &dropped_by_reader).ok();
+        })?;
+        thread::Builder::new().name("maillog-write".to_owned()).spawn(move || {
+            write_lines(&lines, &dropped);
+            finished_sender.send(()).ok();
+        })?;
+        Ok(Self { writer: Some(writer), finished })
+    }
+
+    /// A standard output for one program.
+    pub fn stdio(&self) -> io::Result<Stdio> {
+        match &self.writer {
+            Some(writer) => Ok(writer.try_clone()?.into()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Says that no more programs will be started, so that the pipe ends with Postfix.
+    pub fn close(&mut self) {
+        self.writer = None;
+    }
+
+    /// Waits until the last line is written, or until standard output has had its time.
+    pub fn finish(mut self, at_most: Duration) {
+        self.close();
+        self.finished.recv_timeout(at_most).ok();
+    }
+}
+
+fn read_lines(
+    mut reader: impl Read,
+    lines: &SyncSender<Vec<u8>>,
+    dropped: &AtomicU64,
+) -> io::Result<()> {
+    let mut pending = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let count = match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        for byte in chunk.iter().take(count) {
+            pending.push(*byte);
+            if *byte == b'\n' || pending.len() >= LONGEST_LINE {
+                keep(std::mem::take(&mut pending), lines, dropped);
+            }
+        }
+    }
+    if !pending.is_empty() {
+        keep(pending, lines, dropped);
+    }
+    Ok(())
+}
+
+fn keep(mut line: Vec<u8>, lines: &SyncSender<Vec<u8>>, dropped: &AtomicU64) {
+    if !line.ends_with(b"\n") {
+        line.push(b'\n');
+    }
+    if lines.try_send(line).is_err() {
+        dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+    for line in lines {
+        // Nobody can be told that standard output is gone, and Postfix goes on without it.
+        io::stdout().lock().write_all(&line).ok();
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            log::warning(format_args!(
+                "{count} lines of Postfix's log were dropped, because nobody read standard output"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(input: &[u8], room: usize) -> (Vec<Vec<u8>>, u64) {
+        let (sender, receiver) = mpsc::sync_channel(room);
+        let dropped = AtomicU64::new(0);
+        read_lines(input, &sender, &dropped).unwrap();
+        drop(sender);
+        (receiver.iter().collect(), dropped.into_inner())
+    }
+
+    #[test]
+    fn lines_are_kept_as_they_are() {
+        let long = [b"x".repeat(4095), b"\n".to_vec()].concat();
+        for (input, expected) in [
+            (b"one\ntwo\n".to_vec(), vec![b"one\n".to_vec(), b"two\n".to_vec()]),
+            (b"\xff\xfe\n".to_vec(), vec![b"\xff\xfe\n".to_vec()]),
+            (b"no end".to_vec(), vec![b"no end\n".to_vec()]),
+            (b"".to_vec(), vec![]),
+            (long.clone(), vec![long]),
+        ] {
+            assert_eq!(lines_of(&input, 10), (expected, 0));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_without_newlines_and_without_a_reader() {
+        let (lines, dropped) = lines_of(&vec![b'x'; 3 * LONGEST_LINE], 2);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.len() == LONGEST_LINE + 1));
+        assert_eq!(dropped, 1);
+    }
+}

@@ -1,0 +1,202 @@
+//! The settings of the container: environment variables, checked. Nothing else reads the environment.
+
+mod environment;
+mod hostname;
+pub mod networks;
+pub mod next_hop;
+pub mod variables;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use environment::Reader;
+pub use environment::{Environment, Problem};
+pub use next_hop::NextHop;
+
+use crate::tls;
+use variables::{
+    ALLOWED_NETWORKS, ENABLE_SASL, ENABLE_TLS, LOG_FORMAT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN,
+    RELAY_MYHOSTNAME, TLS_CA, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
+};
+
+/// Below this, ordinary mail with a photo no longer passes.
+const SMALLEST_MESSAGE_SIZE_LIMIT: u64 = 1 << 20;
+/// Above this, one message can fill the disk of a small server.
+const LARGEST_MESSAGE_SIZE_LIMIT: u64 = 1 << 30;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub hostname: String,
+    pub domain: String,
+    pub allowed_networks: Vec<IpNet>,
+    pub trust_gateway: bool,
+    pub login: bool,
+    pub tls: ServerTls,
+    /// CA certificates the next hop is checked with, in place of the public ones.
+    pub next_hop_ca: Option<PathBuf>,
+    pub next_hop: Option<NextHop>,
+    pub message_size_limit: u64,
+    pub log_format: LogFormat,
+    pub time_zone: Option<OsString>,
+}
+
+/// How clients are spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerTls {
+    Off,
+    SelfSigned,
+    Files { certificate: PathBuf, key: PathBuf },
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// What is wrong with the settings, and the format to say it in.
+#[derive(Debug)]
+pub struct Mistakes {
+    pub problems: Vec<Problem>,
+    pub log_format: LogFormat,
+}
+
+/// Reads and checks everything, files included, so that every mistake shows at the first start.
+pub fn load(environment: &Environment) -> Result<Settings, Mistakes> {
+    let mut reader = Reader::new(environment);
+    let log_format = reader.parse(&LOG_FORMAT, parse_log_format).unwrap_or_default();
+    let settings = read(&mut reader, environment, log_format);
+    let mut problems = reader.problems;
+    problems.extend(variables::unknown(environment));
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(settings),
+        _ => Err(Mistakes { problems, log_format }),
+    }
+}
+
+/// `None` only after a problem was noted. Every variable is read before the first `?`.
+fn read(
+    reader: &mut Reader<'_>,
+    environment: &Environment,
+    log_format: LogFormat,
+) -> Option<Settings> {
+    let hostname = reader.parse(&RELAY_MYHOSTNAME, hostname::full_name);
+    if !reader.is_set(&RELAY_MYHOSTNAME) {
+        let advice = "must be set to the full host name of this relay, like relay.example.org";
+        reader.problems.push(Problem::without_value(RELAY_MYHOSTNAME.name, advice));
+    }
+    let domain = reader.parse(&RELAY_DOMAIN, hostname::full_name);
+    let allowed_networks = reader.parse(&ALLOWED_NETWORKS, networks::parse_list);
+    let trust_gateway = reader.boolean(&TRUST_GATEWAY);
+    let login = reader.boolean(&ENABLE_SASL);
+    let tls = read_tls(reader);
+    if login && tls == Some(ServerTls::Off) {
+        let advice = "login needs TLS, or passwords could be read on the way; set ENABLE_TLS=true \
+                      or ENABLE_SASL=false";
+        reader.problems.push(Problem::new(ENABLE_TLS.name, "false", advice));
+    }
+    let next_hop_ca = read_ca(reader);
+    let next_hop = next_hop::read(reader);
+    let message_size_limit = reader.parse(&MESSAGE_SIZE_LIMIT, parse_message_size_limit);
+    let hostname = hostname?;
+    Some(Settings {
+        domain: domain.unwrap_or_else(|| hostname::domain_of(&hostname)),
+        hostname,
+        allowed_networks: allowed_networks?,
+        trust_gateway,
+        login,
+        tls: tls?,
+        next_hop_ca,
+        next_hop,
+        message_size_limit: message_size_limit?,
+        log_format,
+        // Not a setting of ours, but what every program in a container listens to.
+        time_zone: environment.get("TZ").cloned(),
+    })
+}
+
+fn read_tls(reader: &mut Reader<'_>) -> Option<ServerTls> {
+    let enabled = reader.boolean(&ENABLE_TLS);
+    let certificate = reader.parse(&TLS_CERT, parse_path);
+    let key = reader.parse(&TLS_KEY, parse_path);
+    for (variable, other) in [(&TLS_CERT, &TLS_KEY), (&TLS_KEY, &TLS_CERT)] {
+        if reader.is_set(other) && !reader.is_set(variable) {
+            let advice = format!("must be set too, because {} is set", other.name);
+            reader.problems.push(Problem::without_value(variable.name, advice));
+        }
+    }
+    let any_is_set = reader.is_set(&TLS_CERT) || reader.is_set(&TLS_KEY);
+    match (enabled, certificate, key) {
+        (false, ..) => Some(ServerTls::Off),
+        (true, Some(certificate), Some(key)) => match tls::load_pair(&certificate, &key) {
+            Ok(_) => Some(ServerTls::Files { certificate, key }),
+            Err(error) => {
+                let advice = error.to_string();
+                let (variable, path) = match error.concerns_key() {
+                    true => (&TLS_KEY, key),
+                    false => (&TLS_CERT, certificate),
+                };
+                let path = path.to_string_lossy();
+                reader.problems.push(Problem::new(variable.name, &path, advice));
+                None
+            }
+        },
+        (true, ..) => (!any_is_set).then_some(ServerTls::SelfSigned),
+    }
+}
+
+fn read_ca(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    reader.parse(&TLS_CA, |text| {
+        let path = parse_path(text)?;
+        tls::load_certificates(&path).map_err(|error| error.to_string())?;
+        Ok(path)
+    })
+}
+
+/// A path that stands in main.cf as it is: whatever means something there is refused.
+fn parse_path(text: &str) -> Result<PathBuf, String> {
+    if !text.starts_with('/') {
+        return Err("must be an absolute path inside of the container, like /certs/cert.pem".into());
+    }
+    let is_plain = |character: char| {
+        character.is_alphanumeric() || matches!(character, '/' | '.' | '-' | '_' | '+' | '@' | ':')
+    };
+    if !text.chars().all(is_plain) {
+        return Err("only letters, digits and / . - _ + @ : may stand in a path here".into());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn parse_log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    }
+}
+
+fn parse_message_size_limit(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 1 << 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    let number = digits.filter(|digits| digits.chars().all(|c| c.is_ascii_digit()));
+    let bytes = number.and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit));
+    match bytes {
+        Some(bytes)
+            if (SMALLEST_MESSAGE_SIZE_LIMIT..=LARGEST_MESSAGE_SIZE_LIMIT).contains(&bytes) =>
+        {
+            Ok(bytes)
+        }
+        Some(_) => Err("must be between 1M and 1G".to_owned()),
+        None => Err("must be a number of bytes, or a number with K, M or G, like 50M".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

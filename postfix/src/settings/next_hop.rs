@@ -1,0 +1,250 @@
+//! RELAYHOST: the host that everything is sent through, and the login there.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::environment::{Problem, Reader, Secret};
+use super::hostname;
+use super::variables::{RELAYHOST, RELAYHOST_PASSWORD, RELAYHOST_USERNAME};
+
+/// Where submission with login goes (RFC 6409).
+const SUBMISSION_PORT: u16 = 587;
+/// Where mail goes without login (RFC 5321).
+const SMTP_PORT: u16 = 25;
+/// Where TLS begins with the first byte (RFC 8314).
+const IMPLICIT_TLS_PORT: u16 = 465;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHop {
+    host: Host,
+    port: u16,
+    pub login: Option<Login>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub username: String,
+    pub password: Secret,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Host {
+    Name(String),
+    Address(IpAddr),
+}
+
+impl NextHop {
+    pub fn implicit_tls(&self) -> bool {
+        self.port == IMPLICIT_TLS_PORT
+    }
+}
+
+/// The form of Postfix's `relayhost`, which is also the key in the password table. The brackets
+/// keep Postfix from looking for an MX record: the next hop is this host and no other.
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Name(name) => write!(f, "[{name}]:{}", self.port),
+            Host::Address(address) => write!(f, "[{address}]:{}", self.port),
+        }
+    }
+}
+
+/// Reads the three variables of the next hop.
+pub fn read(reader: &mut Reader<'_>) -> Option<NextHop> {
+    let username = reader.parse(&RELAYHOST_USERNAME, parse_username);
+    let password = reader.secret(&RELAYHOST_PASSWORD);
+    if let Some(Err(advice)) = password.as_ref().map(check_password) {
+        reader.problems.push(Problem::without_value(RELAYHOST_PASSWORD.name, advice));
+    }
+    let wants_login = reader.is_set(&RELAYHOST_USERNAME) || reader.is_set(&RELAYHOST_PASSWORD);
+    for variable in [&RELAYHOST, &RELAYHOST_USERNAME, &RELAYHOST_PASSWORD] {
+        if wants_login && !reader.is_set(variable) {
+            let advice = "must be set too, because a login for the next hop needs RELAYHOST, \
+                          RELAYHOST_USERNAME and RELAYHOST_PASSWORD";
+            reader.problems.push(Problem::without_value(variable.name, advice));
+        }
+    }
+    let text = reader.text(&RELAYHOST)?;
+    let (host, port) = match parse_host_and_port(&text) {
+        Ok(parsed) => parsed,
+        Err(advice) => {
+            reader.problems.push(mistake_in_host(&text, &advice));
+            return None;
+        }
+    };
+    let default_port = if wants_login { SUBMISSION_PORT } else { SMTP_PORT };
+    let login = username.zip(password).map(|(username, password)| Login { username, password });
+    Some(NextHop { host, port: port.unwrap_or(default_port), login })
+}
+
+fn mistake_in_host(text: &str, advice: &str) -> Problem {
+    if text.contains('@') {
+        // What stands before an @ may be a password, so the value is not shown.
+        let advice =
+            format!("{advice}; the login belongs into RELAYHOST_USERNAME and RELAYHOST_PASSWORD");
+        return Problem::without_value(RELAYHOST.name, advice);
+    }
+    Problem::new(RELAYHOST.name, text, advice)
+}
+
+fn parse_host_and_port(text: &str) -> Result<(Host, Option<u16>), String> {
+    const FORMS: &str = "must be a host like mail.example.org, mail.example.org:587, 192.0.2.1:25 \
+                         or [2001:db8::1]:25";
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Err(format!("an IPv6 address needs brackets; write [{address}]:{SMTP_PORT}"));
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']').ok_or(FORMS)? {
+            (host, "") => (host, None),
+            (host, behind) => (host, Some(behind.strip_prefix(':').ok_or(FORMS)?)),
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let host = match host.parse() {
+        Ok(address) => Host::Address(address),
+        Err(_) => Host::Name(hostname::target_name(host).map_err(|why| format!("{FORMS}; {why}"))?),
+    };
+    Ok((host, port.map(parse_port).transpose()?))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let is_number = text.chars().all(|character| character.is_ascii_digit());
+    match text.parse::<u16>() {
+        Ok(port) if is_number && port > 0 => Ok(port),
+        _ => Err("the port behind the colon must be a number from 1 to 65535".to_owned()),
+    }
+}
+
+/// Postfix's table holds `name:password` in one line and trims spaces around it.
+fn parse_username(text: &str) -> Result<String, String> {
+    if text.contains(':') {
+        return Err("must not contain a colon, which ends the name in Postfix's table".to_owned());
+    }
+    if text.contains(char::is_control) || text.starts_with(' ') {
+        return Err("must be one line that does not begin with a space".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn check_password(password: &Secret) -> Result<(), String> {
+    let text = password.reveal();
+    if text.contains(char::is_control) || text.ends_with(' ') {
+        return Err("must be one line that does not end with a space".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::environment::Environment;
+    use super::*;
+
+    fn read_from(pairs: &[(&str, &str)]) -> (Option<NextHop>, Vec<String>) {
+        let environment = Environment::from(pairs);
+        let mut reader = Reader::new(&environment);
+        let next_hop = read(&mut reader);
+        (next_hop, reader.problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_forms_of_relayhost_become_postfix_s() {
+        for (text, without_login, with_login) in [
+            ("mail.example.org", "[mail.example.org]:25", "[mail.example.org]:587"),
+            ("mail.example.org:2525", "[mail.example.org]:2525", "[mail.example.org]:2525"),
+            ("[mail.example.org]", "[mail.example.org]:25", "[mail.example.org]:587"),
+            ("[mail.example.org]:465", "[mail.example.org]:465", "[mail.example.org]:465"),
+            ("next_hop", "[next_hop]:25", "[next_hop]:587"),
+            ("192.0.2.1", "[192.0.2.1]:25", "[192.0.2.1]:587"),
+            ("[192.0.2.1]:26", "[192.0.2.1]:26", "[192.0.2.1]:26"),
+            ("[2001:db8::1]", "[2001:db8::1]:25", "[2001:db8::1]:587"),
+            ("[2001:db8::1]:26", "[2001:db8::1]:26", "[2001:db8::1]:26"),
+        ] {
+            let (next_hop, problems) = read_from(&[("RELAYHOST", text)]);
+            assert_eq!(problems, Vec::<String>::new());
+            assert_eq!(next_hop.unwrap().to_string(), without_login);
+            let login = [("RELAYHOST_USERNAME", "me"), ("RELAYHOST_PASSWORD", "hunter2")];
+            let (next_hop, problems) =
+                read_from(&[[("RELAYHOST", text)].as_slice(), &login].concat());
+            assert_eq!(problems, Vec::<String>::new());
+            let next_hop = next_hop.unwrap();
+            assert_eq!(next_hop.to_string(), with_login);
+            assert_eq!(next_hop.implicit_tls(), text.ends_with(":465"));
+            assert_eq!(next_hop.login.unwrap().password.reveal(), "hunter2");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for (text, expected) in [
+            ("2001:db8::1", "write [2001:db8::1]:25"),
+            ("mail.example.org:", "a number from 1 to 65535"),
+            ("mail.example.org:0", "a number from 1 to 65535"),
+            ("mail.example.org:smtp", "a number from 1 to 65535"),
+            ("mail.example.org:70000", "a number from 1 to 65535"),
+            ("mail.example.org:+25", "a number from 1 to 65535"),
+            ("[mail.example.org", "must be a host like"),
+            ("[mail.example.org]25", "must be a host like"),
+            ("[]:25", "must be a host like"),
+            ("smtp://mail.example.org", "a number from 1 to 65535"),
+            ("mail.example.org\nmynetworks=0.0.0.0/0", "only letters, digits"),
+            ("$mydomain", "only letters, digits"),
+            ("1.2.3", "is not an IPv4 address"),
+        ] {
+            let (next_hop, problems) = read_from(&[("RELAYHOST", text)]);
+            assert_eq!(next_hop, None);
+            assert!(problems.concat().contains(expected), "{text}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_in_relayhost_is_not_shown() {
+        let (_, problems) = read_from(&[("RELAYHOST", "me:hunter2@mail.example.org")]);
+        let problems = problems.concat();
+        assert!(problems.contains("belongs into RELAYHOST_USERNAME"), "{problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+
+    #[test]
+    fn a_login_is_whole_or_absent() {
+        const HOST: (&str, &str) = ("RELAYHOST", "mail.example.org");
+        const NAME: (&str, &str) = ("RELAYHOST_USERNAME", "me");
+        const PASSWORD: (&str, &str) = ("RELAYHOST_PASSWORD", "hunter2");
+        for (set, missing) in [
+            (vec![HOST, NAME], vec!["RELAYHOST_PASSWORD"]),
+            (vec![HOST, PASSWORD], vec!["RELAYHOST_USERNAME"]),
+            (vec![NAME, PASSWORD], vec!["RELAYHOST"]),
+            (vec![NAME], vec!["RELAYHOST", "RELAYHOST_PASSWORD"]),
+        ] {
+            let (_, problems) = read_from(&set);
+            let named: Vec<&str> = problems
+                .iter()
+                .filter_map(|text| Some(text.split_once(": must be set too")?.0))
+                .collect();
+            assert_eq!(named, missing);
+        }
+    }
+
+    #[test]
+    fn credentials_that_postfix_s_table_cannot_hold_are_refused_and_passwords_not_shown() {
+        for (name, password, expected) in [
+            ("me:you", "x", "RELAYHOST_USERNAME=me:you: must not contain a colon"),
+            ("me\nyou", "x", "RELAYHOST_USERNAME=me\\nyou: must be one line"),
+            (" me", "x", "RELAYHOST_USERNAME= me: must be one line that does not begin"),
+            ("me", "hunter2 ", "RELAYHOST_PASSWORD: must be one line that does not end"),
+            ("me", "hunter2\nx", "RELAYHOST_PASSWORD: must be one line"),
+        ] {
+            let (_, problems) = read_from(&[
+                ("RELAYHOST", "mail.example.org"),
+                ("RELAYHOST_USERNAME", name),
+                ("RELAYHOST_PASSWORD", password),
+            ]);
+            let problems = problems.concat();
+            assert!(problems.starts_with(expected), "{problems}");
+            assert!(!problems.contains("hunter2"), "{problems}");
+        }
+    }
+}

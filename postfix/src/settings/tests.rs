@@ -1,0 +1,175 @@
+use super::*;
+
+const HOSTNAME: (&str, &str) = ("RELAY_MYHOSTNAME", "relay.example.org");
+
+fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
+    match load(&Environment::from(pairs)) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_hostname_is_all_that_must_be_set() {
+    let settings = load(&Environment::from([HOSTNAME])).unwrap();
+    assert_eq!(settings.hostname, "relay.example.org");
+    assert_eq!(settings.domain, "example.org");
+    assert_eq!(settings.tls, ServerTls::SelfSigned);
+    assert_eq!(settings.message_size_limit, 50 << 20);
+    assert!(settings.login && !settings.trust_gateway && settings.next_hop.is_none());
+}
+
+#[test]
+fn an_empty_value_is_an_unset_one() {
+    let all: Vec<(&str, &str)> = variables::VARIABLES.iter().map(|v| (v.name, "")).collect();
+    let empty = [all.as_slice(), &[HOSTNAME]].concat();
+    let of_empty = load(&Environment::from(empty.as_slice())).unwrap();
+    assert_eq!(of_empty, load(&Environment::from([HOSTNAME])).unwrap());
+}
+
+#[test]
+fn defaults_in_the_table_are_valid() {
+    let set = variables::VARIABLES.iter().filter(|variable| !variable.default.is_empty());
+    let pairs: Vec<_> = set.map(|variable| (variable.name, variable.default)).collect();
+    let settings = load(&Environment::from([pairs.as_slice(), &[HOSTNAME]].concat().as_slice()));
+    assert_eq!(settings.unwrap(), load(&Environment::from([HOSTNAME])).unwrap());
+}
+
+/// What is set beside a good hostname, and the beginning of every line that is said then.
+type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const ROWS: &[Row] = &[
+    (&[("RELAY_DOMAIN", "example")], &["RELAY_DOMAIN=example: must be a full host name"]),
+    (
+        &[("ALLOWED_NETWORKS", "0.0.0.0/0")],
+        &["ALLOWED_NETWORKS=0.0.0.0/0: 0.0.0.0/0 would let everybody send"],
+    ),
+    (
+        &[("ALLOWED_NETWORKS", "192.168.1.5/16")],
+        &[
+            "ALLOWED_NETWORKS=192.168.1.5/16: 192.168.1.5/16 has bits set behind its prefix; write 192.168.0.0/16",
+        ],
+    ),
+    (
+        &[("ALLOWED_NETWORKS", "home")],
+        &["ALLOWED_NETWORKS=home: home is not an address or network; write it like"],
+    ),
+    (&[("TRUST_GATEWAY", "maybe")], &["TRUST_GATEWAY=maybe: must be true or false"]),
+    (&[("ENABLE_SASL", "on")], &["ENABLE_SASL=on: must be true or false"]),
+    (&[("ENABLE_TLS", "tls")], &["ENABLE_TLS=tls: must be true or false"]),
+    (
+        &[("ENABLE_TLS", "no")],
+        &["ENABLE_TLS=false: login needs TLS, or passwords could be read on the way"],
+    ),
+    (&[("TLS_CERT", "/c.pem")], &["TLS_KEY: must be set too, because TLS_CERT is set"]),
+    (&[("TLS_KEY", "/k.pem")], &["TLS_CERT: must be set too, because TLS_KEY is set"]),
+    (
+        &[("TLS_CERT", "/no/c.pem"), ("TLS_KEY", "/no/k.pem")],
+        &["TLS_CERT=/no/c.pem: cannot read this file: No such file or directory"],
+    ),
+    (
+        &[("TLS_CERT", "c.pem"), ("TLS_KEY", "/k pem")],
+        &["TLS_CERT=c.pem: must be an absolute path", "TLS_KEY=/k pem: only letters, digits"],
+    ),
+    (&[("TLS_CA", "/dev/null")], &["TLS_CA=/dev/null: there is no certificate in this file"]),
+    (&[("RELAYHOST", "a:b")], &["RELAYHOST=a:b: the port behind the colon must be a number"]),
+    (
+        &[("RELAYHOST_USERNAME", "me")],
+        &["RELAYHOST: must be set too", "RELAYHOST_PASSWORD: must be set too"],
+    ),
+    (
+        &[("RELAYHOST", "a"), ("RELAYHOST_USERNAME", "a:b"), ("RELAYHOST_PASSWORD", "x")],
+        &["RELAYHOST_USERNAME=a:b: must not contain a colon"],
+    ),
+    (
+        &[
+            ("RELAYHOST", "a"),
+            ("RELAYHOST_USERNAME", "b"),
+            ("RELAYHOST_PASSWORD", "x"),
+            ("RELAYHOST_PASSWORD_FILE", "/x"),
+        ],
+        &["RELAYHOST_PASSWORD: set this or RELAYHOST_PASSWORD_FILE, not both"],
+    ),
+    (
+        &[
+            ("RELAYHOST", "a"),
+            ("RELAYHOST_USERNAME", "b"),
+            ("RELAYHOST_PASSWORD_FILE", "/no/secret"),
+        ],
+        &["RELAYHOST_PASSWORD_FILE=/no/secret: cannot read this file: No such file"],
+    ),
+    (&[("MESSAGE_SIZE_LIMIT", "0")], &["MESSAGE_SIZE_LIMIT=0: must be between 1M and 1G"]),
+    (&[("MESSAGE_SIZE_LIMIT", "2G")], &["MESSAGE_SIZE_LIMIT=2G: must be between 1M and 1G"]),
+    (&[("MESSAGE_SIZE_LIMIT", "50MB")], &["MESSAGE_SIZE_LIMIT=50MB: must be a number of"]),
+    (&[("MESSAGE_SIZE_LIMIT", "-1")], &["MESSAGE_SIZE_LIMIT=-1: must be a number of bytes"]),
+    (&[("LOG_FORMAT", "xml")], &["LOG_FORMAT=xml: must be text or json"]),
+    (&[("TLS_CRT", "/c")], &["TLS_CRT: is not a setting; did you mean TLS_CERT?"]),
+    (&[("POSTFIX_myorigin", "x")], &["POSTFIX_myorigin: Postfix's own parameters cannot"]),
+];
+
+#[test]
+fn bad_settings_are_named_with_value_and_advice() {
+    for (pairs, expected) in ROWS {
+        let said = problems(&[pairs, [HOSTNAME].as_slice()].concat());
+        assert_eq!(said.len(), expected.len(), "{pairs:?}: {said:?}");
+        for (said, expected) in said.iter().zip(*expected) {
+            assert!(said.starts_with(expected), "{said:?} is not {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_or_bad_hostname_is_said() {
+    for (pairs, expected) in [
+        (vec![], "RELAY_MYHOSTNAME: must be set to the full host name of this relay"),
+        (vec![("RELAY_MYHOSTNAME", "relay")], "RELAY_MYHOSTNAME=relay: must be a full host name"),
+        (
+            vec![("RELAY_MYHOSTNAME", "relay.example.org.")],
+            "RELAY_MYHOSTNAME=relay.example.org.: must not end with a dot; write relay.example.org",
+        ),
+        (vec![("RELAY_MYHOSTNAME", "192.0.2.1")], "RELAY_MYHOSTNAME=192.0.2.1: must be a full"),
+    ] {
+        let said = problems(&pairs);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(expected), "{said:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_named_at_once() {
+    let said = problems(&[
+        ("ALLOWED_NETWORKS", "0.0.0.0/0"),
+        ("ENABLE_TLS", "perhaps"),
+        ("TLS_CERT", "/no/cert.pem"),
+        ("RELAYHOST", "a b"),
+        ("MESSAGE_SIZE_LIMIT", "big"),
+        ("LOG_FORMAT", "xml"),
+        ("RELAYHOST_USER", "me"),
+    ]);
+    let named: Vec<&str> = said.iter().map(|line| line.split([':', '=']).next().unwrap()).collect();
+    assert_eq!(
+        named,
+        [
+            "LOG_FORMAT",
+            "RELAY_MYHOSTNAME",
+            "ALLOWED_NETWORKS",
+            "ENABLE_TLS",
+            "TLS_KEY",
+            "RELAYHOST",
+            "MESSAGE_SIZE_LIMIT",
+            "RELAYHOST_USER",
+        ]
+    );
+}
+
+#[test]
+fn sizes_are_read_with_and_without_unit() {
+    for (text, bytes) in
+        [("1048576", 1 << 20), ("1024K", 1 << 20), ("10m", 10 << 20), ("1G", 1 << 30)]
+    {
+        assert_eq!(parse_message_size_limit(text), Ok(bytes), "{text}");
+    }
+    for text in ["", "M", "1.5M", "1 M", "ü", "99999999999999999999", "99999999999999999G"] {
+        assert!(parse_message_size_limit(text).is_err(), "{text}");
+    }
+}

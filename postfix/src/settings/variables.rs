@@ -1,0 +1,254 @@
+//! The table of variables: what exists, its default, what it means; and what is a typo.
+
+use super::environment::{Environment, Problem};
+
+/// A variable that relay-init reads.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// As an operator would write it; empty when there is none.
+    pub default: &'static str,
+    pub meaning: &'static str,
+    /// A secret is never printed and has a `_FILE` twin.
+    pub secret: bool,
+}
+
+impl Variable {
+    const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self { name, default, meaning, secret: false }
+    }
+
+    /// The variable that names a file with the secret.
+    pub fn file_name(&self) -> String {
+        format!("{}_FILE", self.name)
+    }
+}
+
+pub const RELAY_MYHOSTNAME: Variable = Variable::new(
+    "RELAY_MYHOSTNAME",
+    "",
+    "required: full name of this relay, as in its PTR record and certificate, like relay.example.org",
+);
+pub const RELAY_DOMAIN: Variable = Variable::new(
+    "RELAY_DOMAIN",
+    "",
+    "domain for addresses without one; default: RELAY_MYHOSTNAME without its first label",
+);
+pub const ALLOWED_NETWORKS: Variable = Variable::new(
+    "ALLOWED_NETWORKS",
+    "127.0.0.0/8 [::1]/128",
+    "addresses and networks that may send without login, separated by spaces or commas",
+);
+pub const TRUST_GATEWAY: Variable = Variable::new(
+    "TRUST_GATEWAY",
+    "false",
+    "let ALLOWED_NETWORKS cover the container's gateway, as which every stranger may appear",
+);
+pub const ENABLE_SASL: Variable =
+    Variable::new("ENABLE_SASL", "true", "offer login on ports 587 and 465");
+pub const ENABLE_TLS: Variable =
+    Variable::new("ENABLE_TLS", "true", "offer TLS; without it port 465 and login are off");
+pub const TLS_CERT: Variable = Variable::new(
+    "TLS_CERT",
+    "",
+    "path of the certificate with its chain, PEM; default: a self-signed one is made",
+);
+pub const TLS_KEY: Variable = Variable::new("TLS_KEY", "", "path of the key of TLS_CERT, PEM");
+pub const TLS_CA: Variable = Variable::new(
+    "TLS_CA",
+    "",
+    "path of the CA certificates the next hop is checked with, PEM; default: the public ones",
+);
+pub const RELAYHOST: Variable = Variable::new(
+    "RELAYHOST",
+    "",
+    "send everything through this host, as host, host:port or [IPv6]:port (no MX lookup; port 587 \
+     with login, otherwise 25; 465 is implicit TLS); default: deliver directly",
+);
+pub const RELAYHOST_USERNAME: Variable =
+    Variable::new("RELAYHOST_USERNAME", "", "name to log in to RELAYHOST with");
+pub const RELAYHOST_PASSWORD: Variable = Variable {
+    name: "RELAYHOST_PASSWORD",
+    default: "",
+    meaning: "password to log in to RELAYHOST with",
+    secret: true,
+};
+pub const MESSAGE_SIZE_LIMIT: Variable = Variable::new(
+    "MESSAGE_SIZE_LIMIT",
+    "52428800",
+    "largest message in bytes, or with K, M or G at the end; from 1M to 1G",
+);
+pub const LOG_FORMAT: Variable =
+    Variable::new("LOG_FORMAT", "text", "text or json, for the lines of relay-init");
+/// Everything relay-init reads, in the order an operator should meet it.
+pub const VARIABLES: &[&Variable] = &[
+    &RELAY_MYHOSTNAME,
+    &RELAY_DOMAIN,
+    &ALLOWED_NETWORKS,
+    &TRUST_GATEWAY,
+    &ENABLE_SASL,
+    &ENABLE_TLS,
+    &TLS_CERT,
+    &TLS_KEY,
+    &TLS_CA,
+    &RELAYHOST,
+    &RELAYHOST_USERNAME,
+    &RELAYHOST_PASSWORD,
+    &MESSAGE_SIZE_LIMIT,
+    &LOG_FORMAT,
+];
+
+/// Variables that only the sidecar reads. Both containers get the same `.env`, so these are known.
+const OF_THE_SIDECAR: &[&str] = &[
+    "SMTP_USERNAME",
+    "SMTP_PASSWORD",
+    "SMTP_PASSWORD_FILE",
+    "LOG_LEVEL",
+    "SASL_LISTEN",
+    "POLICY_LISTEN",
+    "MILTER_LISTEN",
+    "HTTP_LISTEN",
+    "DATA_DIR",
+    "ARGON2_MEMORY_KIB",
+    "ARGON2_ITERATIONS",
+    "ARGON2_PARALLELISM",
+    "HASHING_THREADS",
+];
+
+/// A variable with such a name is meant for this relay; anything else may belong to the runtime.
+const OUR_PREFIXES: &[&str] = &[
+    "RELAY_",
+    "RELAYHOST",
+    "ALLOWED_",
+    "ENABLE_",
+    "TLS_",
+    "SASL_",
+    "SMTP_",
+    "SMTPD_",
+    "TRUST_",
+    "MESSAGE_",
+    "POLICY_",
+    "MILTER_",
+    "ARGON2_",
+];
+
+/// Variables that look like ours and are none, each with a suggestion.
+pub fn unknown(environment: &Environment) -> Vec<Problem> {
+    environment.names().filter_map(|name| unknown_one(name, &known_names())).collect()
+}
+
+fn known_names() -> Vec<String> {
+    let ours = VARIABLES.iter().map(|variable| variable.name.to_owned());
+    let files = VARIABLES.iter().filter(|variable| variable.secret).map(|v| v.file_name());
+    ours.chain(files).chain(OF_THE_SIDECAR.iter().map(|name| (*name).to_owned())).collect()
+}
+
+fn unknown_one(name: &str, known: &[String]) -> Option<Problem> {
+    // PUBLISH_… are read by compose.yaml for the host's side of the ports.
+    if known.iter().any(|known| known == name) || name.starts_with("PUBLISH_") {
+        return None;
+    }
+    let upper = name.to_ascii_uppercase();
+    if upper.starts_with("POSTFIX_") || upper.starts_with("POSTFIXMASTER_") {
+        let names: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+        let advice = format!(
+            "Postfix's own parameters cannot be set in this release; the settings are {}",
+            names.join(", ")
+        );
+        return Some(Problem::without_value(name, advice));
+    }
+    let closest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&upper, known), known))
+        // In a short name two letters are most of it: HOME is no typo of anything.
+        .filter(|(distance, known)| *distance <= if known.len() > 6 { 2 } else { 1 })
+        .min();
+    if let Some((_, suggestion)) = closest {
+        let advice = format!("is not a setting; did you mean {suggestion}?");
+        return Some(Problem::without_value(name, advice));
+    }
+    let looks_like_ours = OUR_PREFIXES.iter().any(|prefix| upper.starts_with(prefix));
+    looks_like_ours.then(|| {
+        let advice = "is not a setting of this relay; .env.example lists them all";
+        Problem::without_value(name, advice)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(name: &str) -> Option<String> {
+        unknown(&Environment::from([(name, "x")])).first().map(ToString::to_string)
+    }
+
+    #[test]
+    fn what_the_runtime_and_the_other_container_set_is_no_mistake() {
+        for name in [
+            "PATH",
+            "HOME",
+            "HOSTNAME",
+            "TERM",
+            "TZ",
+            "LANG",
+            "SHLVL",
+            "PWD",
+            "_",
+            "container",
+            "HTTP_PROXY",
+            "no_proxy",
+            "KUBERNETES_SERVICE_HOST",
+            "SMTP_USERNAME",
+            "LOG_LEVEL",
+            "SMTP_PASSWORD_FILE",
+            "RELAYHOST_PASSWORD_FILE",
+            "ARGON2_MEMORY_KIB",
+            "PUBLISH_587",
+            "PUBLISH_465",
+            "COMPOSE_PROJECT_NAME",
+            "RUST_BACKTRACE",
+            "LS_COLORS",
+            "USER",
+        ] {
+            assert_eq!(complaint(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_typo_gets_the_right_name() {
+        for (typo, right) in [
+            ("RELAY_HOSTNAME", "RELAY_MYHOSTNAME"),
+            ("RELAY_MYHOSTNAM", "RELAY_MYHOSTNAME"),
+            ("ALLOWED_NETWORK", "ALLOWED_NETWORKS"),
+            ("ALOWED_NETWORKS", "ALLOWED_NETWORKS"),
+            ("relayhost", "RELAYHOST"),
+            ("RELAY_HOST", "RELAYHOST"),
+            ("RELAYHOST_PASSWROD", "RELAYHOST_PASSWORD"),
+            ("RELAYHOST_PASSWORD_FILES", "RELAYHOST_PASSWORD_FILE"),
+            ("TLS_CRT", "TLS_CERT"),
+            ("MESSAGE_SIZE_LIMITS", "MESSAGE_SIZE_LIMIT"),
+            ("SMTP_USERNAM", "SMTP_USERNAME"),
+        ] {
+            let expected = format!("{typo}: is not a setting; did you mean {right}?");
+            assert_eq!(complaint(typo), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_name_of_our_kind_without_a_neighbour_is_refused_too() {
+        for name in ["RELAY_SOMETHING_ELSE", "SMTPD_SASL_USERS", "TLS_MINIMUM_VERSION"] {
+            let expected =
+                format!("{name}: is not a setting of this relay; .env.example lists them all");
+            assert_eq!(complaint(name), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_postfix_parameter_is_refused_with_the_variables_that_exist() {
+        let complaint = complaint("POSTFIX_mynetworks").unwrap();
+        assert!(
+            complaint.starts_with("POSTFIX_mynetworks: Postfix's own parameters cannot be set")
+        );
+        assert!(complaint.contains("ALLOWED_NETWORKS"));
+    }
+}

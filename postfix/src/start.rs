@@ -1,0 +1,180 @@
+//! The story of a container: folders, certificate, Postfix's files, then Postfix itself.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use zeroize::Zeroizing;
+
+use crate::maillog::Pump;
+use crate::main_cf::{PASSWORD_TABLE, SASL_SOCKET};
+use crate::settings::next_hop::Login;
+use crate::settings::{NextHop, Settings, networks};
+use crate::signals::{Inbox, Signal};
+use crate::supervise::{self, Ending};
+use crate::{files, gateways, log, main_cf, master_cf, sidecar, tls};
+
+/// `/etc/postfix` of the image leads here, on a tmpfs.
+const MAIN_CF: &str = "/run/postfix/main.cf";
+pub const MASTER_CF: &str = "/run/postfix/master.cf";
+
+const POSTMAP: &str = "/usr/sbin/postmap";
+const POSTSUPER: &str = "/usr/sbin/postsuper";
+const MASTER: &str = "/usr/lib/postfix/sbin/master";
+
+/// How long the sidecar is waited for before port 25, which works without it, is opened.
+const SIDECAR_PATIENCE: Duration = Duration::from_secs(30);
+const SIDECAR_POLL: Duration = Duration::from_millis(100);
+/// How often the wait is said.
+const SIDECAR_REPORT: Duration = Duration::from_secs(5);
+/// How often a program that does its work and ends is looked after.
+const PROGRAM_POLL: Duration = Duration::from_millis(50);
+/// What standard output gets for the last lines of the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A signal asked for the end before Postfix ran.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before Postfix was started")]
+struct StopAsked;
+
+/// Runs until Postfix has ended.
+pub fn run(settings: &Settings) -> anyhow::Result<Ending> {
+    let signals = Inbox::open().context("cannot take over signals")?;
+    supervise::adopt_orphans().context("cannot adopt orphaned processes")?;
+    files::prepare_folders()?;
+    tls::prepare(settings)?;
+    let dangerous = gateways::discover().context("cannot read this container's addresses")?;
+    warn_about_gateways(settings, &dangerous);
+    let main_cf = main_cf::render(settings, &dangerous);
+    files::write_atomically(Path::new(MAIN_CF), main_cf.as_bytes(), 0o644)?;
+    let master_cf = master_cf::render(settings);
+    files::write_atomically(Path::new(MASTER_CF), master_cf.as_bytes(), 0o644)?;
+    let mut pump = Pump::start().context("cannot make a pipe for Postfix's log")?;
+    let ending = run_postfix(settings, &signals, &mut pump);
+    pump.finish(LOG_PATIENCE);
+    match ending {
+        Err(error) if error.is::<StopAsked>() => {
+            log::info(error);
+            Ok(Ending::Stopped)
+        }
+        other => other,
+    }
+}
+
+fn run_postfix(settings: &Settings, signals: &Inbox, pump: &mut Pump) -> anyhow::Result<Ending> {
+    let zone = settings.time_zone.as_deref();
+    if let Some(next_hop) = &settings.next_hop {
+        if let Some(login) = &next_hop.login {
+            write_password_table(next_hop, login)?;
+            run_program(program(POSTMAP, zone).arg(lmdb(PASSWORD_TABLE)), signals, pump)?;
+            // The table has it now, and one copy of a password is enough.
+            fs::remove_file(PASSWORD_TABLE)
+                .with_context(|| format!("cannot remove {PASSWORD_TABLE}"))?;
+        }
+    }
+    // As `postfix start` does: finds queue files in the wrong place, say after a restored backup.
+    run_program(&mut program(POSTSUPER, zone), signals, pump)?;
+    if settings.login {
+        await_sidecar(signals)?;
+    }
+    // -s keeps standard output for the log; the session and process group are master's own.
+    let mut master = program(MASTER, zone);
+    master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
+    let master = supervise::start(&mut master).context("cannot start Postfix's master")?;
+    pump.close();
+    Ok(supervise::look_after(master, signals))
+}
+
+/// A program of Postfix with what it needs of the environment, which is nearly nothing: no secret
+/// of ours is in the environment of a process that talks to strangers.
+fn program(path: &str, time_zone: Option<&OsStr>) -> Command {
+    let mut command = Command::new(path);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("LANG", "C");
+    if let Some(time_zone) = time_zone {
+        command.env("TZ", time_zone);
+    }
+    command.stdin(std::process::Stdio::null()).current_dir("/");
+    command
+}
+
+fn run_program(command: &mut Command, signals: &Inbox, pump: &Pump) -> anyhow::Result<()> {
+    let name = Path::new(command.get_program()).display().to_string();
+    command.stdout(pump.stdio()?).stderr(pump.stdio()?);
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            if !status.success() {
+                bail!("{name} ended with {status}; its lines before this one say why");
+            }
+            return Ok(());
+        }
+        if signals.wait(PROGRAM_POLL) == Some(Signal::Stop) {
+            child.kill()?;
+            child.wait()?;
+            return Err(StopAsked.into());
+        }
+    }
+}
+
+fn lmdb(table: &str) -> String {
+    format!("lmdb:{table}")
+}
+
+fn write_password_table(next_hop: &NextHop, login: &Login) -> anyhow::Result<()> {
+    let line =
+        Zeroizing::new(format!("{next_hop} {}:{}\n", login.username, login.password.reveal()));
+    files::write_atomically(Path::new(PASSWORD_TABLE), line.as_bytes(), 0o600)
+}
+
+/// A smtpd without the SASL socket ends at its first client, and its port is closed for a while. So
+/// the sidecar comes first, if it comes.
+fn await_sidecar(signals: &Inbox) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let mut reported = Duration::ZERO;
+    loop {
+        let Err(error) = sidecar::shake_hands(Path::new(SASL_SOCKET)) else {
+            return Ok(());
+        };
+        let waited = start.elapsed();
+        if waited >= SIDECAR_PATIENCE {
+            log::warning(format_args!(
+                "the sidecar does not answer on {SASL_SOCKET} ({error}); starting without it: \
+                 logins fail and mail is deferred until it is there"
+            ));
+            return Ok(());
+        }
+        if waited >= reported + SIDECAR_REPORT {
+            reported = waited;
+            log::info(format_args!("waiting for the sidecar on {SASL_SOCKET} ({error})"));
+        }
+        if signals.wait(SIDECAR_POLL) == Some(Signal::Stop) {
+            return Err(StopAsked.into());
+        }
+    }
+}
+
+fn warn_about_gateways(settings: &Settings, dangerous: &BTreeSet<IpAddr>) {
+    for network in &settings.allowed_networks {
+        for address in gateways::covered(dangerous, network) {
+            let network = networks::in_postfix_form(network);
+            if settings.trust_gateway {
+                log::warning(format_args!(
+                    "ALLOWED_NETWORKS {network} covers {address}, a gateway or address of this \
+                     container, and TRUST_GATEWAY is set: whoever comes from there may send, and \
+                     behind a published port that can be everybody"
+                ));
+            } else {
+                log::warning(format_args!(
+                    "ALLOWED_NETWORKS {network} covers {address}, a gateway or address of this \
+                     container, as which strangers may appear; {address} is not allowed to send \
+                     without login"
+                ));
+            }
+        }
+    }
+}
