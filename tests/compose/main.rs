@@ -1,1 +1,8 @@
-fn main() {}
+//! The stack as people run it: both images and compose.yaml, under whichever Compose is installed.
+//!
+//! Each test has a project of its own, with ports of its own, and removes it.
+
+mod images;
+mod operation;
+mod recreate;
+mod stack;

@@ -1,0 +1,91 @@
+//! What an operator does on the first day, and what the containers are allowed to do meanwhile.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::stack::{Stack, docker, with_a_stack};
+
+const TO_SINK: [&str; 2] = ["RELAY_MYHOSTNAME=relay.example.org", "RELAYHOST=[sink]:25"];
+const ALICE: (&str, &str) = ("alice", "canary-of-alice-1729");
+const TO_BOB: [&str; 2] = ["--to", "bob@example.net"];
+
+#[test]
+fn a_user_added_by_hand_sends_on_both_ports() -> Result<()> {
+    with_a_stack(&TO_SINK, |stack| {
+        stack.add_user(ALICE.0, ALICE.1)?;
+        let carols = stack.generate_user("carol")?;
+        for (user, password) in [ALICE, ("carol", &carols)] {
+            for port in [587, 465] {
+                let (accepted, said) = stack.swaks(&TO_BOB, (user, password), port)?;
+                assert!(accepted, "{user} on {port}: {said}");
+            }
+        }
+        let arrived = stack.arrived(4)?;
+        assert!(arrived.iter().all(|message| message.contains("X-Rcpt-Args: <bob@example.net>")));
+
+        let (accepted, said) = stack.swaks(&TO_BOB, ("alice", "canary-that-is-wrong"), 587)?;
+        assert!(!accepted && said.contains("535 5.7.8"), "{said}");
+        let queue = stack.exec("postfix", &["postqueue", "-p"])?;
+        assert_eq!(queue, "Mail queue is empty");
+        let users = stack.exec("sidecar", &["relay", "user", "list", "--json"])?;
+        assert!(users.contains("\"alice\"") && users.contains("\"carol\""), "{users}");
+        Ok(())
+    })
+}
+
+/// Postfix asks ICU for the ASCII form of a domain, and the image has only a part of ICU's data.
+#[test]
+fn an_internationalised_domain_is_looked_up_by_its_ascii_form() -> Result<()> {
+    with_a_stack(&["RELAY_MYHOSTNAME=relay.example.org"], |stack| {
+        stack.add_user(ALICE.0, ALICE.1)?;
+        let (accepted, said) = stack.swaks(&["--to", "user@Bücher.example"], ALICE, 587)?;
+        assert!(accepted, "{said}");
+        stack.logged("Name service error for name=xn--bcher-kva.example type=MX")
+    })
+}
+
+#[test]
+fn containers_have_the_rights_they_need_and_no_others() -> Result<()> {
+    const FULL_SET: &str = "0000000000000000";
+    with_a_stack(&TO_SINK, |stack| {
+        for service in ["sidecar", "postfix"] {
+            let settings = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Privileged}}";
+            assert_eq!(inspect(stack, service, settings)?, "true false", "{service}");
+            assert_eq!(status(stack, service, "NoNewPrivs:")?, "1", "{service}");
+        }
+        assert_eq!(status(stack, "sidecar", "Uid:")?, "10027\t10027\t10027\t10027");
+        assert_eq!(status(stack, "sidecar", "CapBnd:")?, FULL_SET);
+        // CHOWN 0, DAC_OVERRIDE 1, KILL 5, SETGID 6, SETUID 7, NET_BIND_SERVICE 10.
+        assert_eq!(status(stack, "postfix", "CapBnd:")?, "00000000000004e3");
+        Ok(())
+    })
+}
+
+#[test]
+fn health_checks_write_no_log_line() -> Result<()> {
+    with_a_stack(&TO_SINK, |stack| {
+        let before = stack.logs()?;
+        for service in ["sidecar", "postfix"] {
+            let results = || inspect(stack, service, "{{json .State.Health.Log}}");
+            let first = results()?;
+            relay_tests::wait::until("another health check", Duration::from_secs(30), || {
+                (results().ok()? != first).then_some(())
+            })?;
+        }
+        assert_eq!(stack.logs()?, before);
+        Ok(())
+    })
+}
+
+fn inspect(stack: &Stack, service: &str, format: &str) -> Result<String> {
+    docker(&["inspect", "-f", format, &stack.container(service)?])
+}
+
+/// One field of what the kernel says about a container's first process.
+fn status(stack: &Stack, service: &str, field: &str) -> Result<String> {
+    let pid = inspect(stack, service, "{{.State.Pid}}")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    Ok(line.with_context(|| format!("no {field} in {status}"))?.trim().to_owned())
+}
