@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
@@ -34,6 +34,8 @@ const SIDECAR_POLL: Duration = Duration::from_millis(100);
 const SIDECAR_REPORT: Duration = Duration::from_secs(5);
 /// How often a program that does its work and ends is looked after.
 const PROGRAM_POLL: Duration = Duration::from_millis(50);
+/// How old a file of Postfix must be to be taken as it is.
+const SETTLED: Duration = Duration::from_secs(5);
 /// What standard output gets for the last lines of the log.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -51,9 +53,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<Ending> {
     let dangerous = gateways::discover().context("cannot read this container's addresses")?;
     warn_about_gateways(settings, &dangerous);
     let main_cf = main_cf::render(settings, &dangerous);
-    files::write_atomically(Path::new(MAIN_CF), main_cf.as_bytes(), 0o644)?;
-    let master_cf = master_cf::render(settings);
-    files::write_atomically(Path::new(MASTER_CF), master_cf.as_bytes(), 0o644)?;
+    write_configuration(Path::new(MAIN_CF), &main_cf)?;
+    write_configuration(Path::new(MASTER_CF), &master_cf::render(settings))?;
     let mut pump = Pump::start().context("cannot make a pipe for Postfix's log")?;
     let ending = run_postfix(settings, &signals, &mut pump);
     pump.finish(LOG_PATIENCE);
@@ -64,6 +65,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<Ending> {
         }
         other => other,
     }
+}
+
+/// Every program of Postfix dozes until main.cf is some seconds old, lest somebody is still writing
+/// it. This file appears whole, so it may look old at once, which saves 1.5 s of each start.
+fn write_configuration(path: &Path, text: &str) -> anyhow::Result<()> {
+    files::write_atomically(path, text.as_bytes(), 0o644)?;
+    let file = File::options().write(true).open(path)?;
+    file.set_modified(SystemTime::now() - SETTLED)?;
+    Ok(())
 }
 
 fn run_postfix(settings: &Settings, signals: &Inbox, pump: &mut Pump) -> anyhow::Result<Ending> {
