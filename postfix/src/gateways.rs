@@ -11,7 +11,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use nix::ifaddrs;
-use nix::net::if_::InterfaceFlags;
 
 /// RTF_GATEWAY of linux/route.h: the route leads to a router, not to a neighbour.
 const ROUTE_HAS_GATEWAY: u32 = 0x2;
@@ -61,17 +60,14 @@ fn ipv6_gateways(table: &str) -> impl Iterator<Item = Ipv6Addr> {
     })
 }
 
-/// Addresses on the loopback interface are left out: who connects from one is inside already.
+/// Loopback is left out: who connects from there is inside already.
 fn own_addresses() -> io::Result<Vec<IpAddr>> {
-    let addresses = ifaddrs::getifaddrs()?
-        .filter(|interface| !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
-        })
-        .collect();
-    Ok(addresses)
+    let addresses = ifaddrs::getifaddrs()?.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
+    });
+    Ok(addresses.filter(|address| !address.is_loopback()).collect())
 }
 
 #[cfg(test)]

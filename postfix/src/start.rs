@@ -170,21 +170,26 @@ fn await_sidecar(signals: &Inbox) -> anyhow::Result<()> {
 
 fn warn_about_gateways(settings: &Settings, dangerous: &BTreeSet<IpAddr>) {
     for network in &settings.allowed_networks {
-        for address in gateways::covered(dangerous, network) {
-            let network = networks::in_postfix_form(network);
-            if settings.trust_gateway {
-                log::warning(format_args!(
-                    "ALLOWED_NETWORKS {network} covers {address}, a gateway or address of this \
-                     container, and TRUST_GATEWAY is set: whoever comes from there may send, and \
-                     behind a published port that can be everybody"
-                ));
-            } else {
-                log::warning(format_args!(
-                    "ALLOWED_NETWORKS {network} covers {address}, a gateway or address of this \
-                     container, as which strangers may appear; {address} is not allowed to send \
-                     without login"
-                ));
-            }
+        let covered: Vec<String> =
+            gateways::covered(dangerous, network).map(ToString::to_string).collect();
+        if covered.is_empty() {
+            continue;
         }
+        let consequence = match settings.trust_gateway {
+            true => {
+                "with TRUST_GATEWAY=true whoever comes from there may send, and behind a \
+                     published port that can be everybody"
+            }
+            false => {
+                "whoever comes from there must log in, because behind a published port that \
+                      can be everybody"
+            }
+        };
+        log::warning(format_args!(
+            "ALLOWED_NETWORKS {} covers {}, which are gateways or addresses of this container: \
+             {consequence}",
+            networks::in_postfix_form(network),
+            covered.join(", ")
+        ));
     }
 }

@@ -73,6 +73,11 @@ pub fn read(reader: &mut Reader<'_>) -> Option<NextHop> {
             return None;
         }
     };
+    if wants_login && matches!(host, Host::Address(_)) {
+        let advice = "a login needs a host name here, because the certificate of the next hop is \
+                      checked against it; give the address a name, by extra_hosts in compose.yaml";
+        reader.problems.push(Problem::new(RELAYHOST.name, &text, advice));
+    }
     let default_port = if wants_login { SUBMISSION_PORT } else { SMTP_PORT };
     let login = username.zip(password).map(|(username, password)| Login { username, password });
     Some(NextHop { host, port: port.unwrap_or(default_port), login })
@@ -169,7 +174,11 @@ mod tests {
             let login = [("RELAYHOST_USERNAME", "me"), ("RELAYHOST_PASSWORD", "hunter2")];
             let (next_hop, problems) =
                 read_from(&[[("RELAYHOST", text)].as_slice(), &login].concat());
-            assert_eq!(problems, Vec::<String>::new());
+            // Postfix does not compare a certificate with an address.
+            let is_address = without_login.contains("192.0.2.1") || without_login.contains("::");
+            let expected = if is_address { "a login needs a host name here" } else { "" };
+            assert!(problems.concat().contains(expected), "{problems:?}");
+            assert_eq!(problems.is_empty(), !is_address, "{problems:?}");
             let next_hop = next_hop.unwrap();
             assert_eq!(next_hop.to_string(), with_login);
             assert_eq!(next_hop.implicit_tls(), text.ends_with(":465"));

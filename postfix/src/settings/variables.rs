@@ -182,6 +182,40 @@ mod tests {
         unknown(&Environment::from([(name, "x")])).first().map(ToString::to_string)
     }
 
+    /// `.env.example` without what has no value there.
+    fn example(with_comments: bool) -> Vec<(String, String)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter_map(|line| match line.strip_prefix('#') {
+            Some(line) if with_comments => line.split_once('='),
+            Some(_) => None,
+            None => line.split_once('='),
+        });
+        let pairs = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pairs.filter(|(name, _)| !name.starts_with(' ')).collect()
+    }
+
+    #[test]
+    fn the_example_has_every_variable_with_its_default_and_no_other() {
+        let all = example(true);
+        for variable in VARIABLES.iter().filter(|variable| variable.name != "RELAY_MYHOSTNAME") {
+            let shown = all.iter().find(|(name, _)| name == variable.name);
+            let value = shown.map(|(_, value)| value.as_str());
+            assert_eq!(value, Some(variable.default), "{}", variable.name);
+        }
+        let pairs: Vec<_> = all.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(unknown(&Environment::from(pairs.as_slice())), []);
+    }
+
+    #[test]
+    fn the_example_works_as_it_is_and_with_every_default_written_out() {
+        for with_comments in [false, true] {
+            let pairs = example(with_comments);
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+            crate::settings::load(&Environment::from(pairs.as_slice())).unwrap();
+        }
+    }
+
     #[test]
     fn what_the_runtime_and_the_other_container_set_is_no_mistake() {
         for name in [
