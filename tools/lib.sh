@@ -194,6 +194,8 @@ is_rust_wanted() {
 
 # run_tests ARGUMENT...: by nextest where it is installed, else by cargo's own runner; the tests hold under both.
 run_tests() {
+	# A failed test says what it met; where in the runner it was called from helps nobody.
+	export RUST_LIB_BACKTRACE=0
 	if cargo nextest --version >/dev/null 2>&1; then
 		cargo nextest run --locked "$@" </dev/null
 	else
