@@ -258,6 +258,12 @@ impl AsyncWrite for Connection {
     }
 }
 
+/// Whether the peer just went away. A health check does, and an smtpd that ends; neither is worth a
+/// log line.
+pub fn hung_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ use super::authenticator::{AuthTrouble, Authenticator};
 use super::mechanism::{self, Credentials, Exchange, Mechanism, Step};
 use super::outcome::{AuthResult, Outcome};
 use super::protocol::{self, Auth, Command, DecodeError, FailCode, Reply};
+use crate::listener::hung_up;
 use crate::metrics::{Metrics, Service};
 use crate::printable::Printable;
 
@@ -73,8 +74,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         pending: VecDeque::new(),
         buffer: Zeroizing::new(Vec::with_capacity(BUFFER)),
     };
-    session.greet().await?;
-    session.run(stopping).await
+    match session.run(stopping).await {
+        Err(SessionError::Io(error)) if hung_up(&error) => Ok(()),
+        end => end,
+    }
 }
 
 /// A full line and its LF. The buffer never grows, so that no copy of a password is left behind.
@@ -113,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn run(&mut self, stopping: CancellationToken) -> Result<(), SessionError> {
+        self.greet().await?;
         loop {
             while let Some((line, used)) = protocol::next_line(&self.buffer)? {
                 let line = Zeroizing::new(line.to_vec());

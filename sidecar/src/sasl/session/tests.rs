@@ -192,6 +192,15 @@ async fn an_idle_session_ends_when_the_process_stops() {
 }
 
 #[tokio::test]
+async fn a_peer_that_hangs_up_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut peer = Peer::connect(folder.path(), true).await;
+    peer.say(&auth(1, "PLAIN", &format!("\tresp={GOOD}"))).await;
+    drop(peer.stream);
+    assert!(peer.session.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn trouble_closes_postfix_connection_and_is_temporary_to_others() {
     for (version, expected) in [
         ("0", "closed"),
