@@ -187,7 +187,11 @@ fn master_of(init: u32) -> Result<u32> {
     let is_master = |id: &u32| {
         std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name == "master\n")
     };
-    children.split_whitespace().filter_map(|id| id.parse().ok()).find(is_master).context("no master")
+    children
+        .split_whitespace()
+        .filter_map(|id| id.parse().ok())
+        .find(is_master)
+        .context("no master")
 }
 
 #[test]

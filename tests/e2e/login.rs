@@ -1,7 +1,7 @@
 //! Who logs in may send, from anywhere; nothing is said about why a login failed.
 
 use anyhow::Result;
-use relay_tests::lab::{HOME_NETWORK, HOME, Lab, SINK_RELAYHOST, STRANGER, STRANGER_V6, in_a_lab};
+use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, STRANGER_V6, in_a_lab};
 use relay_tests::message::{message, split_received};
 use relay_tests::relay::Relay;
 use relay_tests::smtp::Mechanism;

@@ -119,7 +119,8 @@ fn no_local_name_makes_a_recipient_local() -> Result<()> {
         let relay = lab.relay().start()?;
         let mut client = relay.session(STRANGER, 25)?;
         client.command("MAIL FROM:<mallory@example.org>")?.expect(250)?;
-        for recipient in ["root", "bob", "root@localhost", "postmaster@relay.test", "root@[192.0.2.1]"]
+        for recipient in
+            ["root", "bob", "root@localhost", "postmaster@relay.test", "root@[192.0.2.1]"]
         {
             let reply = client.command(&format!("RCPT TO:<{recipient}>"))?;
             assert_eq!(reply.code, 554, "{recipient}: {reply}");
@@ -130,8 +131,10 @@ fn no_local_name_makes_a_recipient_local() -> Result<()> {
 
 #[test]
 fn mail_needs_both_keys() -> Result<()> {
-    let cases = [("only the sidecar allows", "127.0.0.0/8", HOME_NETWORK),
-        ("only Postfix allows", HOME_NETWORK, "127.0.0.0/8")];
+    let cases = [
+        ("only the sidecar allows", "127.0.0.0/8", HOME_NETWORK),
+        ("only Postfix allows", HOME_NETWORK, "127.0.0.0/8"),
+    ];
     for (what, postfix, sidecar) in cases {
         in_a_lab(|lab| {
             let relay = lab

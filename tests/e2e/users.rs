@@ -1,6 +1,6 @@
 //! A change of users holds at once, without a restart.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use relay_tests::lab::{SINK_RELAYHOST, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::relay::Relay;
@@ -60,11 +60,20 @@ fn who_is_removed_or_disabled_cannot_go_on_in_an_open_session() -> Result<()> {
 
                 relay.manage_user(&[change, "alice"], "")?;
 
-                let reply = before_mail.send("alice@example.org", &["bob@example.net"], b"no\r\n")?;
-                assert_eq!((reply.code, reply.enhanced()), (554, Some("5.7.1")), "{change}: {reply}");
+                let reply =
+                    before_mail.send("alice@example.org", &["bob@example.net"], b"no\r\n")?;
+                assert_eq!(
+                    (reply.code, reply.enhanced()),
+                    (554, Some("5.7.1")),
+                    "{change}: {reply}"
+                );
                 // This one has its recipient already: the milter asks once more at the end.
                 let reply = before_data.data(&message("late"))?;
-                assert_eq!((reply.code, reply.enhanced()), (554, Some("5.7.1")), "{change}: {reply}");
+                assert_eq!(
+                    (reply.code, reply.enhanced()),
+                    (554, Some("5.7.1")),
+                    "{change}: {reply}"
+                );
                 if change == "disable" {
                     relay.manage_user(&["remove", "alice"], "")?;
                 }
@@ -101,7 +110,8 @@ fn a_name_is_the_same_in_any_case() -> Result<()> {
 #[test]
 fn the_user_of_the_environment_is_made_and_updated_at_start() -> Result<()> {
     in_a_lab(|lab| {
-        let settings = |password| lab.relay().env("SMTP_USERNAME", "home").env("SMTP_PASSWORD", password);
+        let settings =
+            |password| lab.relay().env("SMTP_USERNAME", "home").env("SMTP_PASSWORD", password);
         let mut relay = settings(FIRST).start()?;
         assert_eq!(login_code(&relay, "home", FIRST)?, 235);
         relay.kill()?;
@@ -120,8 +130,12 @@ fn a_generated_password_is_shown_once_and_works() -> Result<()> {
         let relay = lab.relay().start()?;
         let output = relay.user(&["add", "alice", "--generate"], "")?;
         assert!(output.status.success(), "{output:?}");
-        let password = String::from_utf8(output.stdout)?;
-        assert_eq!(login_code(&relay, "alice", password.trim_end())?, 235);
+        let said = String::from_utf8([output.stdout, output.stderr].concat())?;
+        let shown = |line: &str| line.strip_prefix("password: ").map(str::to_owned);
+        let password = said.lines().find_map(shown).context("no password was shown")?;
+        assert!(password.len() >= 16, "{password}");
+        assert_eq!(login_code(&relay, "alice", &password)?, 235);
+        assert!(!relay.sidecar()?.output().contains(&password));
         Ok(())
     })
 }

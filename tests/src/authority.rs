@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// An authority that only this test knows.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Authority {
 impl Authority {
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name.push(DnType::CommonName, "relay tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
     }
@@ -28,7 +29,9 @@ impl Authority {
     /// Writes a certificate and its key for a host name.
     pub fn write_pair(&self, host: &str, certificate_file: &Path, key_file: &Path) -> Result<()> {
         let key = KeyPair::generate()?;
-        let params = CertificateParams::new(vec![host.to_owned()])?;
+        let mut params = CertificateParams::new(vec![host.to_owned()])?;
+        // Not the name of the authority, or OpenSSL takes the certificate for a self-signed one.
+        params.distinguished_name.push(DnType::CommonName, host);
         std::fs::write(certificate_file, params.signed_by(&key, &self.issuer)?.pem())?;
         Ok(std::fs::write(key_file, key.serialize_pem())?)
     }

@@ -124,7 +124,10 @@ mod tests {
         for before in ["", "a", "ab", "abc", "\0alice\0"] {
             for after in ["", "x", "xy"] {
                 let encoded = BASE64.encode(format!("{before}canary-3141{after}"));
-                assert!(shows(&format!("AUTH PLAIN {encoded}"), "canary-3141"), "{before:?} {after:?}");
+                assert!(
+                    shows(&format!("AUTH PLAIN {encoded}"), "canary-3141"),
+                    "{before:?} {after:?}"
+                );
             }
         }
         assert!(shows("password canary-3141!", "canary-3141"));

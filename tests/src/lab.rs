@@ -34,8 +34,8 @@ const NETWORK: &str = "address add 192.0.2.1/32 dev lo\n\
     route add local 192.0.2.0/24 dev lo\n\
     route add local 203.0.113.0/24 dev lo\n\
     route add local 198.51.100.0/24 dev lo\n\
-    -6 route add local 2001:db8:a::/64 dev lo\n\
-    -6 route add local 2001:db8:b::/64 dev lo\n";
+    route add local 2001:db8:a::/64 dev lo\n\
+    route add local 2001:db8:b::/64 dev lo\n";
 
 /// What a test has to build with.
 #[derive(Debug)]

@@ -68,8 +68,12 @@ impl Namespace {
 
     /// Runs a batch of `ip` commands, one a line and without the word `ip`.
     pub fn ip(&self, batch: &str) -> Result<()> {
-        let mut child =
-            self.command("ip").args(["-batch", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = self
+            .command("ip")
+            .args(["-batch", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
         child.stdin.take().context("ip has no standard input")?.write_all(batch.as_bytes())?;
         let output = child.wait_with_output()?;
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -114,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_listener_is_told_from_a_connection() {
-        let listener = "   0: 00000000:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
+        let listener =
+            "   0: 00000000:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
         assert!(is_listener(listener, 25));
         assert!(!is_listener(listener, 26));
         assert!(!is_listener(&listener.replace("0A", "01"), 25));

@@ -22,6 +22,7 @@ pub struct Postfix {
     namespace: Namespace,
 }
 
+const A_MOMENT: Duration = Duration::from_secs(2);
 const SCRIPT: &str = include_str!("postfix_container.sh");
 
 impl Postfix {
@@ -76,7 +77,11 @@ impl Postfix {
     pub fn init_id(&self) -> Result<u32> {
         let unshare = self.process.id();
         let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children"))?;
-        children.split_whitespace().next().context("the container has no process")?.parse()
+        children
+            .split_whitespace()
+            .next()
+            .context("the container has no process")?
+            .parse()
             .context("reading the children of unshare")
     }
 
@@ -114,5 +119,17 @@ impl Postfix {
             bail!("{program:?} ended with {}: {complaint}", output.status);
         }
         Ok(output)
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        // Killing unshare would do, but for a process 1 that changed its user once: the kernel forgets the
+        // death signal then. The first process of a pid namespace takes all others with it.
+        if let Ok(init) = self.init_id() {
+            signal(init, Signal::KILL).ok();
+            // unshare reaps it and ends, too; killed before that, it would leave a zombie.
+            self.wait_for_end(A_MOMENT).ok();
+        }
     }
 }

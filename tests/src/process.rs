@@ -18,19 +18,21 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 pub struct Process {
     child: Child,
     log: PathBuf,
+    log_start: usize,
 }
 
 impl Process {
     /// Starts a command whose both outputs are appended to `log`.
     pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
         let file = open_log(log)?;
+        let log_start = usize::try_from(file.metadata()?.len())?;
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
-        Ok(Self { child, log: log.to_owned() })
+        Ok(Self { child, log: log.to_owned(), log_start })
     }
 
     #[must_use]
@@ -38,10 +40,11 @@ impl Process {
         self.child.id()
     }
 
-    /// Everything the process, and those before it with the same log, have said.
+    /// Everything the process has said so far, but nothing from those before it with the same log.
     #[must_use]
     pub fn output(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(log.get(self.log_start..).unwrap_or_default()).into_owned()
     }
 
     pub fn has_ended(&mut self) -> Result<Option<ExitStatus>> {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,6 +13,11 @@ use crate::namespace::Namespace;
 use crate::postfix::{Environment, Postfix};
 use crate::sidecar::{GROUP, Place, Sidecar, USER};
 use crate::smtp::{Client, Mechanism};
+
+/// EX_USAGE of sysexits.h: the exit code for bad settings.
+const BAD_SETTINGS: i32 = 64;
+/// Settings are checked before anything else is done.
+const A_MOMENT: Duration = Duration::from_secs(4);
 
 pub const PORTS: [u16; 3] = [25, 587, 465];
 
@@ -40,8 +46,7 @@ impl<'lab> Builder<'lab> {
     pub(crate) fn new(lab: &'lab Lab, name: &str, namespace: Namespace) -> Self {
         let (postfix, sidecar) = (Vec::new(), Vec::new());
         let ports = PORTS.to_vec();
-        let builder =
-            Self { lab, name: name.to_owned(), namespace, postfix, sidecar, ports };
+        let builder = Self { lab, name: name.to_owned(), namespace, postfix, sidecar, ports };
         builder.env("RELAY_MYHOSTNAME", &format!("{name}.test"))
     }
 
@@ -127,6 +132,27 @@ impl Relay<'_> {
         Ok(())
     }
 
+    /// Starts Postfix with settings it has to refuse, and returns what it said.
+    pub fn refusal_of_postfix(&mut self) -> Result<String> {
+        let (requirements, settings) = (&self.settings.lab.requirements, &self.settings.postfix);
+        let log = self.log("postfix")?;
+        let mut postfix =
+            Postfix::spawn(requirements, self.namespace(), &self.volumes, settings, &log)?;
+        let status = postfix.wait_for_end(A_MOMENT).context("relay-init took these settings")?;
+        let output = postfix.output();
+        ensure!(status.code() == Some(BAD_SETTINGS), "relay-init ended with {status}: {output}");
+        Ok(output)
+    }
+
+    /// Starts the sidecar with settings it has to refuse, and returns what it said.
+    pub fn refusal_of_sidecar(&mut self) -> Result<String> {
+        let mut sidecar = self.place().spawn(&self.log("sidecar")?)?;
+        let status = sidecar.wait_for_end(A_MOMENT).context("relay serve took these settings")?;
+        let output = sidecar.output();
+        ensure!(status.code() == Some(BAD_SETTINGS), "relay serve ended with {status}: {output}");
+        Ok(output)
+    }
+
     /// Changes a variable of the sidecar for its next start.
     pub fn set_sidecar_env(&mut self, name: &str, value: &str) {
         set(&mut self.settings.sidecar, name, value);
@@ -197,7 +223,11 @@ impl Relay<'_> {
     pub fn manage_user(&self, arguments: &[&str], password: &str) -> Result<String> {
         let output = self.user(arguments, password)?;
         let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "relay user {arguments:?}: {}: {complaint}", output.status);
+        ensure!(
+            output.status.success(),
+            "relay user {arguments:?}: {}: {complaint}",
+            output.status
+        );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 

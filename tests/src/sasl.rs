@@ -86,5 +86,7 @@ impl Connection {
 #[must_use]
 pub fn plain(id: u32, name: &str, password: &str) -> String {
     let response = BASE64.encode(format!("\0{name}\0{password}"));
-    format!("AUTH\t{id}\tPLAIN\tservice=smtp\tnologin\tlip=192.0.2.1\trip=198.51.100.7\tsecured\tresp={response}\n")
+    format!(
+        "AUTH\t{id}\tPLAIN\tservice=smtp\tnologin\tlip=192.0.2.1\trip=198.51.100.7\tsecured\tresp={response}\n"
+    )
 }

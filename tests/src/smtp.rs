@@ -131,7 +131,10 @@ impl Client {
 
     /// Sends DATA and a message byte for byte (but for the dots that RFC 5321 4.5.2 doubles).
     pub fn data(&mut self, message: &[u8]) -> Result<Reply> {
-        ensure!(message.ends_with(b"\r\n"), "a message ends with CRLF, or it cannot arrive as it was");
+        ensure!(
+            message.ends_with(b"\r\n"),
+            "a message ends with CRLF, or it cannot arrive as it was"
+        );
         let reply = self.command("DATA")?;
         if reply.code != 354 {
             return Ok(reply);

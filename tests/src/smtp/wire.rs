@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::net::sockopt::{Timeout, set_ipv6_freebind, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect as connect_socket, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect as connect_socket, socket_with,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -53,7 +55,10 @@ pub fn connect(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
 /// Whether an error says that the other side ended the connection, by FIN or by RST.
 pub fn is_end(error: &anyhow::Error) -> bool {
     let Some(error) = error.downcast_ref::<std::io::Error>() else { return false };
-    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+    matches!(
+        error.kind(),
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+    )
 }
 
 impl Wire {
@@ -143,9 +148,7 @@ fn any_certificate() -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::DEFAULT_VERSIONS)
         .unwrap_or_else(|_| unreachable!("ring supports the default versions"));
-    Arc::new(
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(),
-    )
+    Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// Takes any certificate, as a client does that meets a self-signed one; the signatures are still checked.
