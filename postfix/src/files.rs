@@ -13,7 +13,9 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 /// Numbers, not names, so that a volume fits every image we ever build.
 const ROOT: u32 = 0;
@@ -21,6 +23,9 @@ const POSTFIX: u32 = 10026;
 /// The primary group of `postfix`, which may open the sockets of the sidecar.
 const RELAY: u32 = 10025;
 const POSTDROP: u32 = 10028;
+
+/// Master's process number, and its lock.
+pub const PID_FILE: &str = "/var/spool/postfix/pid/master.pid";
 
 #[derive(Debug, Clone, Copy)]
 struct Folder {
@@ -60,6 +65,28 @@ const FOLDERS: &[Folder] = &[
     folder("/var/spool/postfix/maildrop", POSTFIX, POSTDROP, 0o730),
     folder("/var/spool/postfix/public", POSTFIX, POSTDROP, 0o710),
 ];
+
+/// Makes sure that no other container works on the queue: two masters would send everything twice.
+///
+/// The lock is master's own, which holds it while it lives. A file without a lock is only stale.
+pub fn claim_queue() -> anyhow::Result<()> {
+    match File::open(PID_FILE) {
+        Ok(file) => try_lock(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot open {PID_FILE}")),
+    }
+}
+
+fn try_lock(file: &File) -> anyhow::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => bail!(
+            "another Postfix works on the queue in /var/spool/postfix; stop that container, or give \
+             each its own volume"
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {PID_FILE}")),
+    }
+}
 
 /// Makes and repairs all folders.
 pub fn prepare_folders() -> anyhow::Result<()> {
@@ -153,6 +180,19 @@ mod tests {
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_queue_whose_lock_is_held_is_another_postfix_s() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("master.pid");
+        let holder = File::create(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        try_lock(&holder).unwrap();
+        let error = try_lock(&other).unwrap_err().to_string();
+        assert!(error.starts_with("another Postfix works on the queue"), "{error}");
+        drop(holder);
+        try_lock(&other).unwrap();
     }
 
     #[test]

@@ -5,11 +5,11 @@
 use std::fs;
 use std::path::Path;
 
+use crate::files::PID_FILE;
 use crate::main_cf::{MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
 use crate::start::MASTER_CF;
 use crate::{master_cf, sidecar};
 
-const PID_FILE: &str = "/var/spool/postfix/pid/master.pid";
 /// TCP_LISTEN of the kernel's net/tcp_states.h.
 const LISTENING: &str = "0A";
 

@@ -4,13 +4,21 @@
 //! reads it. So it gets a pipe of ours: one thread reads it at once, another writes to our standard
 //! output as fast as that takes it. When standard output stalls, lines are kept up to a bound and
 //! then dropped and counted, because mail is worth more than its log.
+//!
+//! The lines of Postfix's programs come by postlogd, which master starts: what master has to say
+//! before that, say why it cannot start at all, would be lost. So the socket of postlogd is ours until
+//! master puts its own in its place. Master itself stays connected to ours, and so its last words,
+//! too, are heard, when postlogd is gone.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
@@ -26,6 +34,9 @@ const KEPT_LINES: usize = 8 * 1024;
 /// The most the kernel gives without privileges; a burst fits while the reader is not scheduled.
 const PIPE_SIZE: usize = 1 << 20;
 
+/// How often the socket's reader looks whether the pipe has ended.
+const SOCKET_POLL: Duration = Duration::from_millis(100);
+
 /// The pipe for Postfix and the threads that empty it.
 #[derive(Debug)]
 pub struct Pump {
@@ -35,19 +46,27 @@ pub struct Pump {
 }
 
 impl Pump {
-    pub fn start() -> io::Result<Self> {
+    /// `socket_path` is where postlogd will listen.
+    pub fn start(socket_path: &Path) -> io::Result<Self> {
+        let socket = bind(socket_path)?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // A smaller pipe works too, only with less room for bursts.
         fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
         let (line_sender, lines) = mpsc::sync_channel(KEPT_LINES);
         let (finished_sender, finished) = mpsc::channel();
         let dropped = Arc::new(AtomicU64::new(0));
-        let dropped_by_reader = Arc::clone(&dropped);
-        thread::Builder::new().name("maillog-read".to_owned()).spawn(move || {
+        let ended = Arc::new(AtomicBool::new(false));
+        let queue = Queue { lines: line_sender, dropped: Arc::clone(&dropped) };
+        let (queue_of_socket, ended_for_socket) = (queue.clone(), Arc::clone(&ended));
+        thread::Builder::new().name("maillog-pipe".to_owned()).spawn(move || {
             // The pipe ends when the last process of Postfix does; an error is its end as well.
-            read_lines(File::from(reader), &line_sender, &dropped_by_reader).ok();
+            read_lines(File::from(reader), &queue).ok();
+            ended.store(true, Ordering::Release);
         })?;
-        thread::Builder::new().name("maillog-write".to_owned()).spawn(move || {
+        thread::Builder::new().name("maillog-socket".to_owned()).spawn(move || {
+            read_datagrams(&socket, &queue_of_socket, &ended_for_socket);
+        })?;
+        thread::Builder::new().name("maillog-out".to_owned()).spawn(move || {
             write_lines(&lines, &dropped);
             finished_sender.send(()).ok();
         })?;
@@ -74,11 +93,49 @@ impl Pump {
     }
 }
 
-fn read_lines(
-    mut reader: impl Read,
-    lines: &SyncSender<Vec<u8>>,
-    dropped: &AtomicU64,
-) -> io::Result<()> {
+/// The way to standard output, which never makes its user wait.
+#[derive(Debug, Clone)]
+struct Queue {
+    lines: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Queue {
+    fn push(&self, mut line: Vec<u8>) {
+        if !line.ends_with(b"\n") {
+            line.push(b'\n');
+        }
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixDatagram> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = UnixDatagram::bind(path)?;
+    // As master makes its sockets; the folder keeps others out.
+    fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    socket.set_read_timeout(Some(SOCKET_POLL))?;
+    Ok(socket)
+}
+
+fn read_datagrams(socket: &UnixDatagram, queue: &Queue, ended: &AtomicBool) {
+    let mut buffer = vec![0; LONGEST_LINE];
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(length) => queue.push(buffer.iter().take(length).copied().collect()),
+            // Nothing came for a while, and nobody is left who could send.
+            Err(_) if ended.load(Ordering::Acquire) => return,
+            Err(_) => {}
+        }
+    }
+}
+
+fn read_lines(mut reader: impl Read, queue: &Queue) -> io::Result<()> {
     let mut pending = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     loop {
@@ -91,23 +148,14 @@ fn read_lines(
         for byte in chunk.iter().take(count) {
             pending.push(*byte);
             if *byte == b'\n' || pending.len() >= LONGEST_LINE {
-                keep(std::mem::take(&mut pending), lines, dropped);
+                queue.push(std::mem::take(&mut pending));
             }
         }
     }
     if !pending.is_empty() {
-        keep(pending, lines, dropped);
+        queue.push(pending);
     }
     Ok(())
-}
-
-fn keep(mut line: Vec<u8>, lines: &SyncSender<Vec<u8>>, dropped: &AtomicU64) {
-    if !line.ends_with(b"\n") {
-        line.push(b'\n');
-    }
-    if lines.try_send(line).is_err() {
-        dropped.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
@@ -128,11 +176,12 @@ mod tests {
     use super::*;
 
     fn lines_of(input: &[u8], room: usize) -> (Vec<Vec<u8>>, u64) {
-        let (sender, receiver) = mpsc::sync_channel(room);
-        let dropped = AtomicU64::new(0);
-        read_lines(input, &sender, &dropped).unwrap();
-        drop(sender);
-        (receiver.iter().collect(), dropped.into_inner())
+        let (lines, receiver) = mpsc::sync_channel(room);
+        let queue = Queue { lines, dropped: Arc::default() };
+        read_lines(input, &queue).unwrap();
+        let dropped = queue.dropped.load(Ordering::Relaxed);
+        drop(queue);
+        (receiver.iter().collect(), dropped)
     }
 
     #[test]
@@ -147,6 +196,24 @@ mod tests {
         ] {
             assert_eq!(lines_of(&input, 10), (expected, 0));
         }
+    }
+
+    #[test]
+    fn what_comes_by_socket_becomes_lines_until_the_pipe_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postlog");
+        // As a container that was killed leaves it.
+        drop(UnixDatagram::bind(&path).unwrap());
+        let socket = bind(&path).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.send_to(b"fatal: no", &path).unwrap();
+        sender.send_to(b"fatal: \xff\n", &path).unwrap();
+        let (lines, receiver) = mpsc::sync_channel(10);
+        let queue = Queue { lines, dropped: Arc::default() };
+        read_datagrams(&socket, &queue, &AtomicBool::new(true));
+        drop(queue);
+        let lines: Vec<Vec<u8>> = receiver.iter().collect();
+        assert_eq!(lines, [b"fatal: no\n".as_slice(), b"fatal: \xff\n"]);
     }
 
     #[test]

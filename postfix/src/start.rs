@@ -23,6 +23,9 @@ use crate::{files, gateways, log, main_cf, master_cf, sidecar, tls};
 const MAIN_CF: &str = "/run/postfix/main.cf";
 pub const MASTER_CF: &str = "/run/postfix/master.cf";
 
+/// Where Postfix's postlogd listens.
+const LOG_SOCKET: &str = "/var/spool/postfix/public/postlog";
+
 const POSTMAP: &str = "/usr/sbin/postmap";
 const POSTSUPER: &str = "/usr/sbin/postsuper";
 const MASTER: &str = "/usr/lib/postfix/sbin/master";
@@ -48,6 +51,7 @@ struct StopAsked;
 pub fn run(settings: &Settings) -> anyhow::Result<Ending> {
     let signals = Inbox::open().context("cannot take over signals")?;
     supervise::adopt_orphans().context("cannot adopt orphaned processes")?;
+    files::claim_queue()?;
     files::prepare_folders()?;
     tls::prepare(settings)?;
     let dangerous = gateways::discover().context("cannot read this container's addresses")?;
@@ -55,7 +59,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<Ending> {
     let main_cf = main_cf::render(settings, &dangerous);
     write_configuration(Path::new(MAIN_CF), &main_cf)?;
     write_configuration(Path::new(MASTER_CF), &master_cf::render(settings))?;
-    let mut pump = Pump::start().context("cannot make a pipe for Postfix's log")?;
+    let mut pump =
+        Pump::start(Path::new(LOG_SOCKET)).context("cannot make a way for Postfix's log")?;
     let ending = run_postfix(settings, &signals, &mut pump);
     pump.finish(LOG_PATIENCE);
     match ending {
@@ -95,6 +100,8 @@ fn run_postfix(settings: &Settings, signals: &Inbox, pump: &mut Pump) -> anyhow:
     // -s keeps standard output for the log; the session and process group are master's own.
     let mut master = program(MASTER, zone);
     master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
+    // Without these, master writes to syslog until it has read master.cf, and there is no syslog.
+    master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
     let master = supervise::start(&mut master).context("cannot start Postfix's master")?;
     pump.close();
     Ok(supervise::look_after(master, signals))
