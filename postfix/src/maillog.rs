@@ -5,10 +5,9 @@
 //! output as fast as that takes it. When standard output stalls, lines are kept up to a bound and
 //! then dropped and counted, because mail is worth more than its log.
 //!
-//! The lines of Postfix's programs come by postlogd, which master starts: what master has to say
-//! before that, say why it cannot start at all, would be lost. So the socket of postlogd is ours until
-//! master puts its own in its place. Master itself stays connected to ours, and so its last words,
-//! too, are heard, when postlogd is gone.
+//! Postfix's programs log through postlogd, which master starts. What master has to say before that,
+//! say why it cannot start at all, would be lost; so the socket of postlogd is ours until master
+//! puts its own in its place.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -18,11 +17,13 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use crate::log;
@@ -34,10 +35,7 @@ const KEPT_LINES: usize = 8 * 1024;
 /// The most the kernel gives without privileges; a burst fits while the reader is not scheduled.
 const PIPE_SIZE: usize = 1 << 20;
 
-/// How often the socket's reader looks whether the pipe has ended.
-const SOCKET_POLL: Duration = Duration::from_millis(100);
-
-/// The pipe for Postfix and the threads that empty it.
+/// The ways for Postfix's log and the threads that empty them.
 #[derive(Debug)]
 pub struct Pump {
     /// Kept for the programs that are started; given up once the last one is.
@@ -52,22 +50,16 @@ impl Pump {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // A smaller pipe works too, only with less room for bursts.
         fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
-        let (line_sender, lines) = mpsc::sync_channel(KEPT_LINES);
+        let (lines, receiver) = mpsc::sync_channel(KEPT_LINES);
+        let queue = Queue { lines, dropped: Arc::default() };
+        let dropped = Arc::clone(&queue.dropped);
+        thread::Builder::new().name("maillog-in".to_owned()).spawn(move || {
+            // An error of the pipe is its end, too: there is no other way to read it.
+            read(&File::from(reader), &socket, &queue).ok();
+        })?;
         let (finished_sender, finished) = mpsc::channel();
-        let dropped = Arc::new(AtomicU64::new(0));
-        let ended = Arc::new(AtomicBool::new(false));
-        let queue = Queue { lines: line_sender, dropped: Arc::clone(&dropped) };
-        let (queue_of_socket, ended_for_socket) = (queue.clone(), Arc::clone(&ended));
-        thread::Builder::new().name("maillog-pipe".to_owned()).spawn(move || {
-            // The pipe ends when the last process of Postfix does; an error is its end as well.
-            read_lines(File::from(reader), &queue).ok();
-            ended.store(true, Ordering::Release);
-        })?;
-        thread::Builder::new().name("maillog-socket".to_owned()).spawn(move || {
-            read_datagrams(&socket, &queue_of_socket, &ended_for_socket);
-        })?;
         thread::Builder::new().name("maillog-out".to_owned()).spawn(move || {
-            write_lines(&lines, &dropped);
+            write_lines(&receiver, &dropped);
             finished_sender.send(()).ok();
         })?;
         Ok(Self { writer: Some(writer), finished })
@@ -94,7 +86,7 @@ impl Pump {
 }
 
 /// The way to standard output, which never makes its user wait.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Queue {
     lines: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
@@ -119,33 +111,32 @@ fn bind(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::bind(path)?;
     // As master makes its sockets; the folder keeps others out.
     fs::set_permissions(path, Permissions::from_mode(0o666))?;
-    socket.set_read_timeout(Some(SOCKET_POLL))?;
+    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-fn read_datagrams(socket: &UnixDatagram, queue: &Queue, ended: &AtomicBool) {
-    let mut buffer = vec![0; LONGEST_LINE];
-    loop {
-        match socket.recv(&mut buffer) {
-            Ok(length) => queue.push(buffer.iter().take(length).copied().collect()),
-            // Nothing came for a while, and nobody is left who could send.
-            Err(_) if ended.load(Ordering::Acquire) => return,
-            Err(_) => {}
-        }
-    }
-}
-
-fn read_lines(mut reader: impl Read, queue: &Queue) -> io::Result<()> {
+/// Reads both until the pipe ends, which it does when the last process of Postfix has ended.
+fn read(mut pipe: &File, socket: &UnixDatagram, queue: &Queue) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
     let mut pending = Vec::new();
-    let mut chunk = vec![0; 64 * 1024];
     loop {
-        let count = match reader.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+        let mut sources = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut sources, None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
         };
-        for byte in chunk.iter().take(count) {
+        let pipe_is_ready = !sources[0].revents().is_empty();
+        while let Ok(length) = socket.recv(&mut buffer) {
+            queue.push(buffer.iter().take(length).copied().collect());
+        }
+        if !pipe_is_ready {
+            continue;
+        }
+        let length = pipe.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        for byte in buffer.iter().take(length) {
             pending.push(*byte);
             if *byte == b'\n' || pending.len() >= LONGEST_LINE {
                 queue.push(std::mem::take(&mut pending));
@@ -175,10 +166,21 @@ fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
 mod tests {
     use super::*;
 
-    fn lines_of(input: &[u8], room: usize) -> (Vec<Vec<u8>>, u64) {
+    /// What comes out for some bytes in the pipe and some datagrams, and how much was dropped.
+    fn lines_of(input: &[u8], datagrams: &[&[u8]], room: usize) -> (Vec<Vec<u8>>, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postlog");
+        // As a container that was killed leaves it.
+        drop(UnixDatagram::bind(&path).unwrap());
+        let socket = bind(&path).unwrap();
+        for datagram in datagrams {
+            UnixDatagram::unbound().unwrap().send_to(datagram, &path).unwrap();
+        }
+        let pipe_content = folder.path().join("pipe");
+        fs::write(&pipe_content, input).unwrap();
         let (lines, receiver) = mpsc::sync_channel(room);
         let queue = Queue { lines, dropped: Arc::default() };
-        read_lines(input, &queue).unwrap();
+        read(&File::open(pipe_content).unwrap(), &socket, &queue).unwrap();
         let dropped = queue.dropped.load(Ordering::Relaxed);
         drop(queue);
         (receiver.iter().collect(), dropped)
@@ -194,31 +196,19 @@ mod tests {
             (b"".to_vec(), vec![]),
             (long.clone(), vec![long]),
         ] {
-            assert_eq!(lines_of(&input, 10), (expected, 0));
+            assert_eq!(lines_of(&input, &[], 10), (expected, 0));
         }
     }
 
     #[test]
-    fn what_comes_by_socket_becomes_lines_until_the_pipe_ends() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("postlog");
-        // As a container that was killed leaves it.
-        drop(UnixDatagram::bind(&path).unwrap());
-        let socket = bind(&path).unwrap();
-        let sender = UnixDatagram::unbound().unwrap();
-        sender.send_to(b"fatal: no", &path).unwrap();
-        sender.send_to(b"fatal: \xff\n", &path).unwrap();
-        let (lines, receiver) = mpsc::sync_channel(10);
-        let queue = Queue { lines, dropped: Arc::default() };
-        read_datagrams(&socket, &queue, &AtomicBool::new(true));
-        drop(queue);
-        let lines: Vec<Vec<u8>> = receiver.iter().collect();
+    fn what_comes_by_socket_becomes_lines_too() {
+        let (lines, _) = lines_of(b"", &[b"fatal: no", b"fatal: \xff\n"], 10);
         assert_eq!(lines, [b"fatal: no\n".as_slice(), b"fatal: \xff\n"]);
     }
 
     #[test]
     fn memory_is_bounded_without_newlines_and_without_a_reader() {
-        let (lines, dropped) = lines_of(&vec![b'x'; 3 * LONGEST_LINE], 2);
+        let (lines, dropped) = lines_of(&vec![b'x'; 3 * LONGEST_LINE], &[], 2);
         assert_eq!(lines.len(), 2);
         assert!(lines.iter().all(|line| line.len() == LONGEST_LINE + 1));
         assert_eq!(dropped, 1);

@@ -67,13 +67,13 @@ fn main() -> ExitCode {
 }
 
 /// Reads the settings, or says everything that is wrong with them.
-fn with_settings(work: fn(&Settings) -> anyhow::Result<u8>) -> u8 {
+fn with_settings(work: fn(Settings) -> anyhow::Result<u8>) -> u8 {
     let settings = match settings::load(&Environment::of_process()) {
         Ok(settings) => settings,
         Err(mistakes) => return refuse(&mistakes),
     };
     log::init(settings.log_format);
-    work(&settings).unwrap_or_else(|error| {
+    work(settings).unwrap_or_else(|error| {
         log::error(format_args!("{error:#}"));
         exit::FAILED
     })
@@ -90,16 +90,16 @@ fn refuse(mistakes: &Mistakes) -> u8 {
     exit::USAGE
 }
 
-fn run(settings: &Settings) -> anyhow::Result<u8> {
+fn run(settings: Settings) -> anyhow::Result<u8> {
     match start::run(settings)? {
         Ending::Stopped => Ok(exit::DONE),
         Ending::MasterDied => Ok(exit::MASTER_DIED),
     }
 }
 
-fn render(settings: &Settings) -> anyhow::Result<u8> {
-    let main_cf = main_cf::render(settings, &gateways::discover()?);
-    let master_cf = master_cf::render(settings);
+fn render(settings: Settings) -> anyhow::Result<u8> {
+    let main_cf = main_cf::render(&settings, &gateways::discover()?);
+    let master_cf = master_cf::render(&settings);
     let text = format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}");
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(exit::DONE)

@@ -48,17 +48,17 @@ const LOG_PATIENCE: Duration = Duration::from_secs(2);
 struct StopAsked;
 
 /// Runs until Postfix has ended.
-pub fn run(settings: &Settings) -> anyhow::Result<Ending> {
+pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     let signals = Inbox::open().context("cannot take over signals")?;
     supervise::adopt_orphans().context("cannot adopt orphaned processes")?;
     files::claim_queue()?;
     files::prepare_folders()?;
-    tls::prepare(settings)?;
+    tls::prepare(&settings)?;
     let dangerous = gateways::discover().context("cannot read this container's addresses")?;
-    warn_about_gateways(settings, &dangerous);
-    let main_cf = main_cf::render(settings, &dangerous);
+    warn_about_gateways(&settings, &dangerous);
+    let main_cf = main_cf::render(&settings, &dangerous);
     write_configuration(Path::new(MAIN_CF), &main_cf)?;
-    write_configuration(Path::new(MASTER_CF), &master_cf::render(settings))?;
+    write_configuration(Path::new(MASTER_CF), &master_cf::render(&settings))?;
     let mut pump =
         Pump::start(Path::new(LOG_SOCKET)).context("cannot make a way for Postfix's log")?;
     let ending = run_postfix(settings, &signals, &mut pump);
@@ -81,13 +81,13 @@ fn write_configuration(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_postfix(settings: &Settings, signals: &Inbox, pump: &mut Pump) -> anyhow::Result<Ending> {
+fn run_postfix(mut settings: Settings, signals: &Inbox, pump: &mut Pump) -> anyhow::Result<Ending> {
     let zone = settings.time_zone.as_deref();
-    if let Some(next_hop) = &settings.next_hop {
-        if let Some(login) = &next_hop.login {
-            write_password_table(next_hop, login)?;
+    if let Some(next_hop) = &mut settings.next_hop {
+        // Taken out, so that the password is wiped once Postfix's table has it.
+        if let Some(login) = next_hop.login.take() {
+            write_password_table(next_hop, &login)?;
             run_program(program(POSTMAP, zone).arg(lmdb(PASSWORD_TABLE)), signals, pump)?;
-            // The table has it now, and one copy of a password is enough.
             fs::remove_file(PASSWORD_TABLE)
                 .with_context(|| format!("cannot remove {PASSWORD_TABLE}"))?;
         }

@@ -17,7 +17,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// What deliveries get to be finished and noted when master is gone; the rest ends at once by itself.
 const ORPHANS_PATIENCE: Duration = Duration::from_secs(10);
 /// A signal that was missed is made up for this often.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(5);
 
 /// How Postfix ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
