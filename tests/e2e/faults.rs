@@ -103,6 +103,26 @@ fn when_the_sidecar_is_back_the_same_client_succeeds_within_three_seconds() -> R
 }
 
 #[test]
+fn started_before_the_sidecar_postfix_waits_for_it_and_says_so() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = lab.relay().env("RELAYHOST", SINK_RELAYHOST).build()?;
+        relay.spawn_postfix()?;
+        until("a word about the sidecar", A_WHILE, || {
+            relay.postfix().ok()?.output().contains("waiting for the sidecar").then_some(())
+        })?;
+        assert!(!relay.namespace().listens(587)?, "port 587 is open without a sidecar");
+        relay.start_sidecar()?;
+        relay.add_user("alice", PASSWORD)?;
+        until("a login and a message", RECOVERY, || {
+            send_logged_in(&relay, 587).ok().filter(Reply::is_positive)
+        })?;
+        sink.one_message()?;
+        Ok(())
+    })
+}
+
+#[test]
 fn a_killed_sidecar_starts_again_on_its_stale_sockets() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
@@ -223,11 +243,17 @@ fn mail_waits_for_a_next_hop_that_is_away_and_the_queue_can_be_seen_and_flushed(
     in_a_lab(|lab| {
         let relay = relay_with_alice(lab)?;
         send_from_home(&relay, 25)?.expect(250)?;
-        until("the message to be deferred", A_WHILE, || {
-            let queue = relay.postfix().ok()?.exec(&["/usr/sbin/postqueue", "-p"]).ok()?;
-            let queue = String::from_utf8_lossy(&queue.stdout).into_owned();
-            (queue.contains("bob@example.net") && queue.contains("refused")).then_some(())
+        // The queue file has to be in place: what is flushed before it is there waits for the next run.
+        let entry = until("the message to be deferred", A_WHILE, || {
+            let queue = relay.postfix().ok()?.exec(&["/usr/sbin/postqueue", "-j"]).ok()?;
+            let entry: serde_json::Value = serde_json::from_slice(&queue.stdout).ok()?;
+            (entry["queue_name"] == "deferred").then_some(entry)
         })?;
+        assert_eq!(entry["recipients"][0]["address"], "bob@example.net");
+        let reason = entry["recipients"][0]["delay_reason"].to_string();
+        assert!(reason.contains("refused"), "{reason}");
+        let listing = relay.postfix()?.exec(&["/usr/sbin/postqueue", "-p"])?;
+        assert!(String::from_utf8(listing.stdout)?.contains("bob@example.net"));
         let sink = lab.sink()?;
         relay.postfix()?.exec(&["/usr/sbin/postqueue", "-f"])?;
         sink.one_message()?;

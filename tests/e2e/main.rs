@@ -2,8 +2,10 @@
 //!
 //! Each module is one side of what the relay promises.
 
+mod delivery;
 mod faults;
 mod login;
+mod logs;
 mod milter;
 mod networks;
 mod reference_clients;
@@ -11,4 +13,5 @@ mod sasl_protocol;
 mod secrets;
 mod settings;
 mod smarthost;
+mod smtp_service;
 mod users;

@@ -213,6 +213,34 @@ fn pipelined_logins_are_each_answered_once() -> Result<()> {
 }
 
 #[test]
+fn logins_left_open_are_forgotten_oldest_first() -> Result<()> {
+    dialogue(|connection| {
+        // Postfix never says that a client went away in the middle of a login.
+        for id in 1..=2000 {
+            connection.send(format!("AUTH\t{id}\tPLAIN\tservice=smtp\tsecured\n"))?;
+            assert_eq!(connection.line()?, format!("CONT\t{id}\t"));
+        }
+        let response = BASE64.encode(format!("\0alice\0{PASSWORD}"));
+        connection.send(format!("CONT\t1\t{response}\n"))?;
+        assert_fail(&connection.line()?, 1);
+        connection.send(format!("CONT\t2000\t{response}\n"))?;
+        assert_eq!(connection.line()?, "OK\t2000\tuser=alice");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_cancelled_login_is_over() -> Result<()> {
+    dialogue(|connection| {
+        connection.send("AUTH\t1\tLOGIN\tservice=smtp\tsecured\nCANCEL\t1\n")?;
+        assert!(connection.line()?.starts_with("CONT\t1\t"));
+        connection.send(format!("CONT\t1\t{}\n", BASE64.encode("alice")))?;
+        assert_fail(&connection.line()?, 1);
+        assert_alive(connection)
+    })
+}
+
+#[test]
 fn bytes_may_come_one_by_one() -> Result<()> {
     dialogue(|connection| {
         for byte in plain(6, "alice", PASSWORD).bytes() {

@@ -125,6 +125,54 @@ fn the_user_of_the_environment_is_made_and_updated_at_start() -> Result<()> {
 }
 
 #[test]
+fn what_cannot_be_done_says_why_and_changes_nothing() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = lab.relay().build()?;
+        relay.start_sidecar()?;
+        relay.add_user("alice", FIRST)?;
+        let cases: [(&[&str], &str, i32, &str); 9] = [
+            (&["add", "ALICE", "--password-stdin"], SECOND, 3, "user alice exists already"),
+            (&["passwd", "bob", "--password-stdin"], SECOND, 4, "there is no user bob"),
+            (&["remove", "bob"], "", 4, "there is no user bob"),
+            (&["disable", "bob"], "", 4, "there is no user bob"),
+            (&["show", "bob"], "", 4, "there is no user bob"),
+            (&["add", "al ice", "--password-stdin"], SECOND, 5, "\"al ice\" is no user name"),
+            (&["add", "", "--password-stdin"], SECOND, 5, "\"\" is no user name"),
+            (&["add", "bob", "--password-stdin"], "", 6, "empty"),
+            (&["add", "bob"], "", 6, "no terminal to ask for a password"),
+        ];
+        for (arguments, password, code, why) in cases {
+            let output = relay.user(arguments, password)?;
+            let said = String::from_utf8(output.stderr)?;
+            assert!(said.contains(why), "{arguments:?}: {said}");
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        }
+        let list = relay.manage_user(&["list", "--json"], "")?;
+        let list: serde_json::Value = serde_json::from_str(&list)?;
+        assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+        assert_eq!(list[0]["name"], "alice");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_password_is_asked_for_twice_on_a_terminal_and_not_shown() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = lab.relay().start()?;
+        let answers = [("Password: ", FIRST), ("Once more: ", FIRST)];
+        let shown = relay.place().run_on_terminal("user add alice", &answers)?;
+        assert!(shown.contains("user alice added"), "{shown}");
+        assert!(!shown.contains(FIRST), "{shown}");
+        assert_eq!(login_code(&relay, "alice", FIRST)?, 235);
+        let answers = [("Password: ", FIRST), ("Once more: ", SECOND)];
+        let outcome = relay.place().run_on_terminal("user passwd alice", &answers);
+        assert!(outcome.is_err_and(|error| error.to_string().contains("the two passwords differ")));
+        assert_eq!(login_code(&relay, "alice", FIRST)?, 235);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_generated_password_is_shown_once_and_works() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().start()?;

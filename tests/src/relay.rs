@@ -125,19 +125,27 @@ impl Relay<'_> {
 
     /// Starts the sidecar alone, for tests that need no Postfix.
     pub fn start_sidecar(&mut self) -> Result<()> {
-        let log = self.log("sidecar")?;
-        let mut sidecar = self.place().spawn(&log)?;
+        let mut sidecar = self.place().spawn(&self.log("sidecar")?)?;
         sidecar.wait_until_ready()?;
         self.sidecar = Some(sidecar);
         Ok(())
     }
 
-    /// Starts Postfix with settings it has to refuse, and returns what it said.
-    pub fn refusal_of_postfix(&mut self) -> Result<String> {
+    /// Starts Postfix alone, and returns at once.
+    pub fn spawn_postfix(&mut self) -> Result<()> {
+        self.postfix = Some(self.new_postfix()?);
+        Ok(())
+    }
+
+    fn new_postfix(&self) -> Result<Postfix> {
         let (requirements, settings) = (&self.settings.lab.requirements, &self.settings.postfix);
         let log = self.log("postfix")?;
-        let mut postfix =
-            Postfix::spawn(requirements, self.namespace(), &self.volumes, settings, &log)?;
+        Postfix::spawn(requirements, self.namespace(), &self.volumes, settings, &log)
+    }
+
+    /// Starts Postfix with settings it has to refuse, and returns what it said.
+    pub fn refusal_of_postfix(&mut self) -> Result<String> {
+        let mut postfix = self.new_postfix()?;
         let status = postfix.wait_for_end(A_MOMENT).context("relay-init took these settings")?;
         let output = postfix.output();
         ensure!(status.code() == Some(BAD_SETTINGS), "relay-init ended with {status}: {output}");
@@ -164,10 +172,7 @@ impl Relay<'_> {
             self.sidecar = Some(self.place().spawn(&self.log("sidecar")?)?);
         }
         if self.postfix.is_none() {
-            let (requirements, namespace) = (&self.settings.lab.requirements, self.namespace());
-            let (settings, log) = (&self.settings.postfix, self.log("postfix")?);
-            self.postfix =
-                Some(Postfix::spawn(requirements, namespace, &self.volumes, settings, &log)?);
+            self.spawn_postfix()?;
         }
         Ok(())
     }
@@ -264,7 +269,9 @@ impl Relay<'_> {
         Ok(client)
     }
 
-    fn place(&self) -> Place<'_> {
+    /// Where this relay's sidecar lives.
+    #[must_use]
+    pub fn place(&self) -> Place<'_> {
         Place {
             requirements: &self.settings.lab.requirements,
             namespace: &self.settings.namespace,

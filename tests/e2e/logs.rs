@@ -1,0 +1,66 @@
+//! One line for each decision, with its reason; a peer cannot write lines of his own.
+
+use anyhow::{Context, Result};
+use relay_tests::lab::{HOME, HOME_NETWORK, STRANGER, in_a_lab};
+use relay_tests::message::message;
+use relay_tests::sasl::{Connection, plain};
+
+#[test]
+fn each_decision_is_a_line_with_its_reason() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).start()?;
+        let mut client = relay.session(HOME, 25)?;
+        client.send("alice@example.org", &["bob@example.net"], &message("home"))?.expect(250)?;
+        let mut client = relay.session(STRANGER, 25)?;
+        client.send("mallory@example.org", &["bob@example.net"], b"no\r\n")?.expect(554)?;
+        let log = relay.sidecar()?.output();
+        for words in [
+            ["policy", "permit", "network", "203.0.113.5"],
+            ["milter", "permit", "network", "203.0.113.5"],
+            ["policy", "refuse", "not_allowed", "198.51.100.7"],
+        ] {
+            let lines = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+            assert_eq!(lines.count(), 1, "{words:?} in:\n{log}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn json_lines_are_json_with_the_same_words() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay =
+            lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("LOG_FORMAT", "json").start()?;
+        let mut client = relay.session(HOME, 25)?;
+        client.send("alice@example.org", &["bob@example.net"], &message("home"))?.expect(250)?;
+        let mut lines = Vec::new();
+        for line in relay.sidecar()?.output().lines() {
+            let line: serde_json::Value =
+                serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
+            lines.push(line.to_string());
+        }
+        let decision = |line: &&String| line.contains("policy") && line.contains("\"network\"");
+        assert_eq!(lines.iter().filter(decision).count(), 1, "{lines:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_peer_cannot_forge_a_line_or_colour_the_terminal() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = lab.relay().env("LOG_LEVEL", "debug").build()?;
+        relay.start_sidecar()?;
+        let mut connection = Connection::ready(&relay.socket("sasl.sock"))?;
+        let name = "alice\nFORGED login result=accepted\r\x1b[31m\u{202e}\u{85}";
+        connection.send(plain(1, name, "x"))?;
+        connection.line()?;
+        connection
+            .send("AUTH\t2\tPL\x1b[31mAIN\tservice=smtp\tsecured\trip=\x1b[31m\tresp=eA==\n")?;
+        connection.line()?;
+        let log = relay.sidecar()?.output();
+        assert!(!log.lines().any(|line| line.starts_with("FORGED")), "{log}");
+        let is_control = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!log.contains(is_control), "{log:?}");
+        Ok(())
+    })
+}
