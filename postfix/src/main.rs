@@ -37,7 +37,7 @@ mod exit {
 
 /// Runs Postfix as a relay that is configured by environment variables.
 #[derive(Debug, Parser)]
-#[command(version, after_help = variables_help())]
+#[command(version, after_help = variables_help() + EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -113,6 +113,10 @@ fn healthcheck() -> u8 {
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
     code
 }
+
+const EXIT_CODES: &str = "
+Exit codes: 0 stopped as asked, or healthy; 1 could not start, or not healthy; 64 bad settings or \
+command line; 70 Postfix's master ended by itself";
 
 /// The table of variables, for `relay-init --help`.
 fn variables_help() -> String {

@@ -1,0 +1,107 @@
+use super::*;
+
+fn complaint(name: &str) -> Option<String> {
+    unknown(&Environment::from([(name, "x")])).first().map(ToString::to_string)
+}
+
+/// `.env.example` without what has no value there.
+fn example(with_comments: bool) -> Vec<(String, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter_map(|line| match line.strip_prefix('#') {
+        Some(line) if with_comments => line.split_once('='),
+        Some(_) => None,
+        None => line.split_once('='),
+    });
+    let pairs = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pairs.filter(|(name, _)| !name.starts_with(' ')).collect()
+}
+
+#[test]
+fn the_example_has_every_variable_with_its_default_and_no_other() {
+    let all = example(true);
+    for variable in VARIABLES.iter().filter(|variable| variable.name != "RELAY_MYHOSTNAME") {
+        let shown = all.iter().find(|(name, _)| name == variable.name);
+        let value = shown.map(|(_, value)| value.as_str());
+        assert_eq!(value, Some(variable.default), "{}", variable.name);
+    }
+    let pairs: Vec<_> = all.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(unknown(&Environment::from(pairs.as_slice())), []);
+}
+
+#[test]
+fn the_example_works_as_it_is_and_with_every_default_written_out() {
+    for with_comments in [false, true] {
+        let pairs = example(with_comments);
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        crate::settings::load(&Environment::from(pairs.as_slice())).unwrap();
+    }
+}
+
+#[test]
+fn what_the_runtime_and_the_other_container_set_is_no_mistake() {
+    for name in [
+        "PATH",
+        "HOME",
+        "HOSTNAME",
+        "TERM",
+        "TZ",
+        "LANG",
+        "SHLVL",
+        "PWD",
+        "_",
+        "container",
+        "HTTP_PROXY",
+        "no_proxy",
+        "KUBERNETES_SERVICE_HOST",
+        "SMTP_USERNAME",
+        "LOG_LEVEL",
+        "SMTP_PASSWORD_FILE",
+        "RELAYHOST_PASSWORD_FILE",
+        "ARGON2_MEMORY_KIB",
+        "PUBLISH_587",
+        "PUBLISH_465",
+        "COMPOSE_PROJECT_NAME",
+        "RUST_BACKTRACE",
+        "LS_COLORS",
+        "USER",
+    ] {
+        assert_eq!(complaint(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_typo_gets_the_right_name() {
+    for (typo, right) in [
+        ("RELAY_HOSTNAME", "RELAY_MYHOSTNAME"),
+        ("RELAY_MYHOSTNAM", "RELAY_MYHOSTNAME"),
+        ("ALLOWED_NETWORK", "ALLOWED_NETWORKS"),
+        ("ALOWED_NETWORKS", "ALLOWED_NETWORKS"),
+        ("relayhost", "RELAYHOST"),
+        ("RELAY_HOST", "RELAYHOST"),
+        ("RELAYHOST_PASSWROD", "RELAYHOST_PASSWORD"),
+        ("RELAYHOST_PASSWORD_FILES", "RELAYHOST_PASSWORD_FILE"),
+        ("TLS_CRT", "TLS_CERT"),
+        ("MESSAGE_SIZE_LIMITS", "MESSAGE_SIZE_LIMIT"),
+        ("SMTP_USERNAM", "SMTP_USERNAME"),
+    ] {
+        let expected = format!("{typo}: is not a setting; did you mean {right}?");
+        assert_eq!(complaint(typo), Some(expected));
+    }
+}
+
+#[test]
+fn a_name_of_our_kind_without_a_neighbour_is_refused_too() {
+    for name in ["RELAY_SOMETHING_ELSE", "SMTPD_SASL_USERS", "TLS_MINIMUM_VERSION"] {
+        let expected =
+            format!("{name}: is not a setting of this relay; .env.example lists them all");
+        assert_eq!(complaint(name), Some(expected));
+    }
+}
+
+#[test]
+fn a_postfix_parameter_is_refused_with_the_variables_that_exist() {
+    let complaint = complaint("POSTFIX_mynetworks").unwrap();
+    assert!(complaint.starts_with("POSTFIX_mynetworks: Postfix's own parameters cannot be set"));
+    assert!(complaint.contains("ALLOWED_NETWORKS"));
+}
