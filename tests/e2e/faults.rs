@@ -152,6 +152,37 @@ fn a_second_sidecar_on_sockets_in_use_is_an_error_and_the_first_goes_on() -> Res
 }
 
 #[test]
+fn a_damaged_user_record_is_a_temporary_failure_and_never_a_login() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = relay_with_alice(lab)?;
+        relay.add_user("bob", PASSWORD)?;
+        relay.sidecar.take().context("no sidecar")?.stop()?;
+        let file = relay.users().join("users.mdb");
+        let mut data = std::fs::read(&file)?;
+        // A record, that is a key and its value, lies in one piece; LMDB itself checks nothing.
+        let is_alice = |window: &[u8]| window == b"alice";
+        let mut records = 0;
+        for key in (0..data.len() - 5).filter(|&at| is_alice(&data[at..at + 5])).collect::<Vec<_>>()
+        {
+            let hash = data[key..].windows(10).position(|window| window == b"$argon2id$");
+            let end = key + hash.context("no hash behind the key")? + 60;
+            data[end] ^= 1;
+            records += 1;
+        }
+        assert!(records > 0, "no record of alice");
+        std::fs::write(&file, data)?;
+        relay.start()?;
+        let mut client = relay.session(STRANGER, 587)?;
+        let reply = client.login(Mechanism::Plain, "alice", PASSWORD)?;
+        assert_eq!(reply.code, 454, "{reply}");
+        relay.login(STRANGER, 587, "bob", PASSWORD)?;
+        let log = relay.sidecar()?.output();
+        assert!(log.lines().any(|line| line.contains("ERROR") && line.contains("alice")), "{log}");
+        Ok(())
+    })
+}
+
+#[test]
 fn the_sockets_are_for_the_relays_group_only() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().start()?;

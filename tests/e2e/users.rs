@@ -160,13 +160,15 @@ fn a_password_is_asked_for_twice_on_a_terminal_and_not_shown() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().start()?;
         let answers = [("Password: ", FIRST), ("Once more: ", FIRST)];
-        let shown = relay.place().run_on_terminal("user add alice", &answers)?;
-        assert!(shown.contains("user alice added"), "{shown}");
-        assert!(!shown.contains(FIRST), "{shown}");
+        let session = relay.place().run_on_terminal(&["user", "add", "alice"], &answers)?;
+        assert!(session.status.success(), "{session:?}");
+        assert!(session.shown.contains("user alice added"), "{session:?}");
+        assert!(!session.shown.contains(FIRST), "{session:?}");
         assert_eq!(login_code(&relay, "alice", FIRST)?, 235);
         let answers = [("Password: ", FIRST), ("Once more: ", SECOND)];
-        let outcome = relay.place().run_on_terminal("user passwd alice", &answers);
-        assert!(outcome.is_err_and(|error| error.to_string().contains("the two passwords differ")));
+        let session = relay.place().run_on_terminal(&["user", "passwd", "alice"], &answers)?;
+        assert_eq!(session.status.code(), Some(6), "{session:?}");
+        assert!(session.shown.contains("the two passwords differ"), "{session:?}");
         assert_eq!(login_code(&relay, "alice", FIRST)?, 235);
         Ok(())
     })

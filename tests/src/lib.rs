@@ -20,4 +20,5 @@ pub mod sasl;
 pub mod sidecar;
 pub mod sink;
 pub mod smtp;
+pub mod terminal;
 pub mod wait;

@@ -1,17 +1,20 @@
 //! The product under test: a Postfix container and a sidecar that share their sockets.
 
+mod builder;
+
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::lab::{Lab, RELAY, RELAY_V6};
+pub use builder::Builder;
+
+use crate::lab::{RELAY, RELAY_V6};
 use crate::namespace::Namespace;
-use crate::postfix::{Environment, Postfix};
-use crate::sidecar::{GROUP, Place, Sidecar, USER};
+use crate::postfix::Postfix;
+use crate::sidecar::{Place, Sidecar};
 use crate::smtp::{Client, Mechanism};
 
 /// EX_USAGE of sysexits.h: the exit code for bad settings.
@@ -21,17 +24,6 @@ const A_MOMENT: Duration = Duration::from_secs(4);
 
 pub const PORTS: [u16; 3] = [25, 587, 465];
 
-/// Settings of a relay that is not started yet.
-#[derive(Debug)]
-pub struct Builder<'lab> {
-    lab: &'lab Lab,
-    name: String,
-    namespace: Namespace,
-    postfix: Environment,
-    sidecar: Environment,
-    ports: Vec<u16>,
-}
-
 /// A relay with its volumes, which outlive its containers.
 #[derive(Debug)]
 pub struct Relay<'lab> {
@@ -40,74 +32,6 @@ pub struct Relay<'lab> {
     /// The containers; `None` while they are stopped.
     pub postfix: Option<Postfix>,
     pub sidecar: Option<Sidecar>,
-}
-
-impl<'lab> Builder<'lab> {
-    pub(crate) fn new(lab: &'lab Lab, name: &str, namespace: Namespace) -> Self {
-        let (postfix, sidecar) = (Vec::new(), Vec::new());
-        let ports = PORTS.to_vec();
-        let builder = Self { lab, name: name.to_owned(), namespace, postfix, sidecar, ports };
-        builder.env("RELAY_MYHOSTNAME", &format!("{name}.test"))
-    }
-
-    /// Sets a variable for both containers, as `.env` does.
-    #[must_use]
-    pub fn env(self, name: &str, value: &str) -> Self {
-        self.postfix_env(name, value).sidecar_env(name, value)
-    }
-
-    #[must_use]
-    pub fn postfix_env(mut self, name: &str, value: &str) -> Self {
-        set(&mut self.postfix, name, value);
-        self
-    }
-
-    #[must_use]
-    pub fn sidecar_env(mut self, name: &str, value: &str) -> Self {
-        set(&mut self.sidecar, name, value);
-        self
-    }
-
-    /// The ports that will be listened on, where they are not the usual three.
-    #[must_use]
-    pub fn ports(mut self, ports: &[u16]) -> Self {
-        self.ports = ports.to_vec();
-        self
-    }
-
-    /// Starts both containers, and waits until they serve.
-    pub fn start(self) -> Result<Relay<'lab>> {
-        let mut relay = self.build()?;
-        relay.start()?;
-        Ok(relay)
-    }
-
-    /// Makes the volumes, but starts nothing.
-    pub fn build(mut self) -> Result<Relay<'lab>> {
-        let volumes = self.lab.evidence.directory()?.join(&self.name);
-        if !volumes.exists() {
-            make_volumes(&volumes)?;
-        }
-        let socket = |service: &str| format!("unix:{}/sockets/{service}.sock", volumes.display());
-        let places = [
-            ("SASL_LISTEN", socket("sasl")),
-            ("POLICY_LISTEN", socket("policy")),
-            ("MILTER_LISTEN", socket("milter")),
-            ("DATA_DIR", format!("{}/users", volumes.display())),
-        ];
-        for (name, place) in places {
-            // A test's own setting wins.
-            if !self.sidecar.iter().any(|(known, _)| known == name) {
-                set(&mut self.sidecar, name, &place);
-            }
-        }
-        for (name, value) in self.postfix.iter().chain(&self.sidecar) {
-            if name.ends_with("PASSWORD") && !value.is_empty() {
-                self.lab.evidence.secret(value);
-            }
-        }
-        Ok(Relay { settings: self, volumes, postfix: None, sidecar: None })
-    }
 }
 
 impl Relay<'_> {
@@ -163,7 +87,7 @@ impl Relay<'_> {
 
     /// Changes a variable of the sidecar for its next start.
     pub fn set_sidecar_env(&mut self, name: &str, value: &str) {
-        set(&mut self.settings.sidecar, name, value);
+        builder::set(&mut self.settings.sidecar, name, value);
     }
 
     /// Starts what is not running, and returns at once.
@@ -197,6 +121,12 @@ impl Relay<'_> {
     #[must_use]
     pub fn certs(&self) -> PathBuf {
         self.volumes.join("certs")
+    }
+
+    /// The directory of the user database.
+    #[must_use]
+    pub fn users(&self) -> PathBuf {
+        self.volumes.join("users")
     }
 
     /// The path of a socket, such as `sasl.sock`.
@@ -283,31 +213,4 @@ impl Relay<'_> {
     fn log(&self, process: &str) -> Result<PathBuf> {
         self.settings.lab.evidence.log(&format!("{}-{process}.log", self.settings.name))
     }
-}
-
-fn set(environment: &mut Environment, name: &str, value: &str) {
-    environment.retain(|(known, _)| known != name);
-    environment.push((name.to_owned(), value.to_owned()));
-}
-
-/// The volumes as Docker makes them: empty, and with the owner and mode that the images give them.
-fn make_volumes(volumes: &Path) -> Result<()> {
-    for (name, mode, owner) in [
-        ("", 0o755, None),
-        ("queue", 0o755, None),
-        ("tls", 0o755, None),
-        ("certs", 0o755, None),
-        ("users", 0o700, Some((USER, GROUP))),
-        ("sockets", 0o750, Some((USER, GROUP))),
-    ] {
-        let path = volumes.join(name);
-        std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode))?;
-        if let Some((user, group)) = owner {
-            chown(&path, Some(user), Some(group))?;
-        }
-    }
-    // The sidecar's program is mounted over this one.
-    std::fs::write(volumes.join("relay"), "")?;
-    Ok(std::fs::write(volumes.join("resolv.conf"), "nameserver 127.0.0.1\n")?)
 }

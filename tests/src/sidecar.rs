@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use rustix::process::Signal;
 
 use crate::namespace::Namespace;
 use crate::postfix::Environment;
 use crate::process::{PATH, Process, signal};
 use crate::requirements::Requirements;
+use crate::terminal::{Session, Terminal};
 use crate::wait;
 
 pub const USER: u32 = 10027;
@@ -51,47 +52,9 @@ impl Place<'_> {
         command
     }
 
-    /// Runs a command on a terminal of its own: types each answer when its prompt shows, and returns all
-    /// that the terminal showed.
-    pub fn run_on_terminal(&self, arguments: &str, answers: &[(&str, &str)]) -> Result<String> {
-        let file = self.volumes.join("sidecar_container.sh");
-        std::fs::write(&file, SCRIPT)?;
-        let (net, volumes) = (self.namespace.path(), self.volumes.display());
-        let line = format!(
-            "exec nsenter --net={net} unshare --mount sh {} {} {volumes} {arguments}",
-            file.display(),
-            self.requirements.relay.display()
-        );
-        // script(1) makes the terminal.
-        let mut child = Command::new("script")
-            .args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"])
-            .env_clear()
-            .env("PATH", PATH)
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("running script(1)")?;
-        let mut keyboard = child.stdin.take().context("no keyboard")?;
-        let mut screen = child.stdout.take().context("no screen")?;
-        let mut shown = String::new();
-        let mut chunk = [0; 1024];
-        let mut answers = answers.iter();
-        let mut next = answers.next();
-        loop {
-            let count = screen.read(&mut chunk)?;
-            if count == 0 {
-                break;
-            }
-            shown += &String::from_utf8_lossy(chunk.get(..count).unwrap_or_default());
-            if let Some((_, answer)) = next.filter(|(prompt, _)| shown.ends_with(prompt)) {
-                writeln!(keyboard, "{answer}")?;
-                next = answers.next();
-            }
-        }
-        let status = child.wait()?;
-        ensure!(status.success(), "relay {arguments}: {status}: {shown}");
-        Ok(shown)
+    /// Runs a command on a terminal of its own, and types an answer at each prompt.
+    pub fn run_on_terminal(&self, arguments: &[&str], answers: &[(&str, &str)]) -> Result<Session> {
+        Terminal::open()?.run(self.command(arguments), answers)
     }
 
     /// Starts `relay serve`, and returns at once.
