@@ -183,6 +183,22 @@ fn a_damaged_user_record_is_a_temporary_failure_and_never_a_login() -> Result<()
 }
 
 #[test]
+fn the_health_checks_tell_a_relay_that_serves_from_one_that_does_not() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = lab.relay().start()?;
+        let check = ["/usr/bin/relay-init", "healthcheck"];
+        relay.postfix()?.exec(&check)?;
+        assert!(relay.place().run(&["healthcheck"], "")?.status.success());
+
+        relay.sidecar.take().context("no sidecar")?.stop()?;
+        let error = relay.postfix()?.exec(&check).err().context("healthy without a sidecar")?;
+        assert!(format!("{error:#}").contains("sidecar"), "{error:#}");
+        assert_eq!(relay.place().run(&["healthcheck"], "")?.status.code(), Some(1));
+        Ok(())
+    })
+}
+
+#[test]
 fn the_sockets_are_for_the_relays_group_only() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().start()?;

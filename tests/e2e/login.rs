@@ -1,5 +1,7 @@
 //! Who logs in may send, from anywhere; nothing is said about why a login failed.
 
+use std::net::IpAddr;
+
 use anyhow::Result;
 use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, STRANGER_V6, in_a_lab};
 use relay_tests::message::{message, split_received};
@@ -59,6 +61,32 @@ fn login_works_over_ipv6() -> Result<()> {
             client.send("alice@example.org", &["bob@example.net"], &message("v6"))?.expect(250)?;
         }
         sink.wait_for(2)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn many_clients_at_once_are_each_served() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let relay = relay_with_alice(lab)?;
+        let one_client = &|number: u8| -> Result<()> {
+            let from = IpAddr::from([198, 51, 100, number]);
+            let port = if number % 2 == 0 { 587 } else { 465 };
+            let mut client = relay.login(from, port, "alice", PASSWORD)?;
+            let sent = message(&format!("client-{number}"));
+            client.send("alice@example.org", &["bob@example.net"], &sent)?.expect(250)?;
+            Ok(())
+        };
+        let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (10..40).map(|number| scope.spawn(move || one_client(number))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for outcome in outcomes {
+            outcome?;
+        }
+        sink.wait_for(30)?;
         Ok(())
     })
 }

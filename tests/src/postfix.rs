@@ -115,7 +115,8 @@ impl Postfix {
             .output()
             .with_context(|| format!("running {program:?} in the container"))?;
         if !output.status.success() {
-            let complaint = String::from_utf8_lossy(&output.stderr);
+            let said = [output.stdout, output.stderr].concat();
+            let complaint = String::from_utf8_lossy(&said);
             bail!("{program:?} ended with {}: {complaint}", output.status);
         }
         Ok(output)
