@@ -127,15 +127,14 @@ start_docker() {
 	say "the Docker engine does not answer: starting it"
 	if [ -d /run/systemd/system ]; then
 		systemctl start docker || true
-	elif [ -x /etc/init.d/docker ]; then
-		service docker start >/dev/null || true
-	else
-		setsid dockerd >/var/log/docker.log 2>&1 </dev/null &
+	elif ! { have service && service docker start >/dev/null 2>&1; }; then
+		# Where there is no service manager, as in a container or a rescue system.
+		setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &
 	fi
 	deadline=$(($(date +%s) + 60))
 	until docker info >/dev/null 2>&1; do
 		[ "$(date +%s)" -lt "$deadline" ] ||
-			die "the Docker engine did not start within 60 s: its log is in 'journalctl -u docker' or /var/log/docker.log"
+			die "the Docker engine did not start within 60 s: see 'journalctl -u docker', /var/log/docker.log or /var/log/dockerd.log"
 		sleep 1
 	done
 }
