@@ -6,12 +6,17 @@
 //! Every refusal stands in [`decide`], with its words.
 
 pub mod gateways;
+pub mod header_from;
 pub mod networks;
+pub mod senders;
 
 use std::net::IpAddr;
 
+use crate::limits::rate::Limit;
 use crate::reply::Reply;
+use header_from::Ambiguous;
 use networks::{Membership, Networks};
+use senders::{Address, EnvelopeSender, SenderPattern, may_send_as};
 
 /// What is known of a client and its message when the question is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,9 @@ pub struct Facts {
     pub login: Option<Login>,
     /// Whether this session is encrypted.
     pub tls: bool,
+    pub sender: EnvelopeSender,
+    /// Who the message's header says it is from; nobody before the header is known.
+    pub authors: Result<Vec<Address>, Ambiguous>,
 }
 
 /// An identity that Postfix reports, and how it stands in the user database *now*.
@@ -29,6 +37,8 @@ pub struct Facts {
 pub struct Login {
     pub user: String,
     pub standing: Standing,
+    /// Who the user may send as; empty is anybody.
+    pub senders: Vec<SenderPattern>,
 }
 
 /// How a user stands at the moment of the decision, which may be long after the login.
@@ -36,6 +46,9 @@ pub struct Login {
 pub enum Standing {
     Enabled,
     Disabled,
+    /// By us, for having tried to send far too much.
+    Suspended,
+    Expired,
     /// Removed since the login, or a name that is no user name.
     Unknown,
 }
@@ -46,6 +59,8 @@ pub struct Rules {
     pub networks: Networks,
     /// `ENABLE_SASL`: whether a login counts at all.
     pub login_enabled: bool,
+    /// `ALLOWED_SENDER_DOMAINS`: who a client may send as that is known by its network.
+    pub network_senders: Vec<SenderPattern>,
 }
 
 /// The answer, and why. The reason is the same word in the log, the metric and the documentation.
@@ -82,11 +97,17 @@ pub enum Reason {
     LoginOff,
     LoginWithoutTls,
     UserDisabled,
+    UserSuspended,
+    UserExpired,
     UserUnknown,
+    SenderNotAllowed,
+    AuthorNotAllowed,
+    AuthorAmbiguous,
+    RateLimit,
 }
 
 impl Reason {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Network,
         Self::LoggedIn,
         Self::NotAllowed,
@@ -95,7 +116,13 @@ impl Reason {
         Self::LoginOff,
         Self::LoginWithoutTls,
         Self::UserDisabled,
+        Self::UserSuspended,
+        Self::UserExpired,
         Self::UserUnknown,
+        Self::SenderNotAllowed,
+        Self::AuthorNotAllowed,
+        Self::AuthorAmbiguous,
+        Self::RateLimit,
     ];
 
     /// Whether this is a reason to relay.
@@ -113,7 +140,13 @@ impl Reason {
             Self::LoginOff => "login_off",
             Self::LoginWithoutTls => "login_without_tls",
             Self::UserDisabled => "user_disabled",
+            Self::UserSuspended => "user_suspended",
+            Self::UserExpired => "user_expired",
             Self::UserUnknown => "user_unknown",
+            Self::SenderNotAllowed => "sender_not_allowed",
+            Self::AuthorNotAllowed => "author_not_allowed",
+            Self::AuthorAmbiguous => "author_ambiguous",
+            Self::RateLimit => "rate_limit",
         }
     }
 }
@@ -130,7 +163,9 @@ pub fn decide(rules: &Rules, facts: &Facts) -> Verdict {
         return refuse(Reason::AddressUnknown, "Relay access denied: client address unknown");
     };
     match rules.networks.membership(client) {
-        Membership::Allowed => permit(Reason::Network),
+        Membership::Allowed => {
+            decide_sender(facts, Reason::Network, &client.to_string(), &rules.network_senders)
+        }
         Membership::Gateway => refuse(
             Reason::Gateway,
             &format!(
@@ -157,15 +192,64 @@ fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
     if !facts.tls {
         return refuse(Reason::LoginWithoutTls, "Relay access denied: login without encryption");
     }
+    let may_not = "Relay access denied: this account may not send";
     match login.standing {
-        Standing::Enabled => permit(Reason::LoggedIn),
-        Standing::Disabled => {
-            refuse(Reason::UserDisabled, "Relay access denied: this account may not send")
-        }
-        Standing::Unknown => {
-            refuse(Reason::UserUnknown, "Relay access denied: this account may not send")
-        }
+        Standing::Enabled => decide_sender(facts, Reason::LoggedIn, &login.user, &login.senders),
+        Standing::Disabled => refuse(Reason::UserDisabled, may_not),
+        Standing::Suspended => suspended(),
+        Standing::Expired => refuse(Reason::UserExpired, may_not),
+        Standing::Unknown => refuse(Reason::UserUnknown, may_not),
     }
+}
+
+/// Whether somebody who may relay may do so under these names. Nobody forges a bounce, which has
+/// no envelope sender, but its header has an author like any other.
+fn decide_sender(facts: &Facts, reason: Reason, who: &str, allowed: &[SenderPattern]) -> Verdict {
+    if allowed.is_empty() {
+        return permit(reason);
+    }
+    let sender_allowed = match &facts.sender {
+        EnvelopeSender::Null => true,
+        EnvelopeSender::Address(address) => may_send_as(allowed, address),
+        EnvelopeSender::Unreadable(_) => false,
+    };
+    if !sender_allowed {
+        let text = format!("{}: {who} may not send as this address", facts.sender);
+        return sender_refused(Reason::SenderNotAllowed, &text);
+    }
+    match &facts.authors {
+        Ok(authors) => match authors.iter().find(|author| !may_send_as(allowed, author)) {
+            None => permit(reason),
+            Some(author) => {
+                let text = format!("<{author}> in the header: {who} may not send as this address");
+                sender_refused(Reason::AuthorNotAllowed, &text)
+            }
+        },
+        Err(ambiguous) => sender_refused(Reason::AuthorAmbiguous, &ambiguous.to_string()),
+    }
+}
+
+/// 553 is "mailbox name not allowed" (RFC 5321 section 4.2.2).
+fn sender_refused(reason: Reason, text: &str) -> Verdict {
+    Verdict { action: Action::Refuse(Reply::permanent(53, "7.1", text)), reason }
+}
+
+/// The answer to who has used up a limit: later there is room again, so the client keeps the mail.
+pub fn over_limit(limit: &Limit) -> Verdict {
+    let text = format!("Sending limit of {limit} reached, please try again later");
+    Verdict {
+        action: Action::Refuse(Reply::temporary(50, "7.1", &text)),
+        reason: Reason::RateLimit,
+    }
+}
+
+/// The answer to a user who has tried to send far too much.
+pub fn suspended() -> Verdict {
+    refuse(
+        Reason::UserSuspended,
+        "Relay access denied: this account is suspended, it tried to send too much; ask your \
+         operator",
+    )
 }
 
 fn permit(reason: Reason) -> Verdict {
@@ -188,20 +272,27 @@ mod tests {
                 vec!["192.0.2.1".parse().unwrap()],
             ),
             login_enabled,
+            network_senders: Vec::new(),
         }
     }
 
     fn facts(client: &str, login: Option<Standing>, tls: bool) -> Facts {
         Facts {
             client: client.parse().ok(),
-            login: login.map(|standing| Login { user: "alice".into(), standing }),
+            login: login.map(|standing| Login {
+                user: "alice".into(),
+                standing,
+                senders: Vec::new(),
+            }),
             tls,
+            sender: EnvelopeSender::Null,
+            authors: Ok(Vec::new()),
         }
     }
 
     #[test]
     fn the_table_of_who_may_relay() {
-        use Standing::{Disabled, Enabled, Unknown};
+        use Standing::{Disabled, Enabled, Expired, Suspended, Unknown};
         let outside = "203.0.113.9";
         let cases = [
             // client, login, TLS, login enabled, expected reason, relayed
@@ -218,6 +309,8 @@ mod tests {
             (outside, Some(Enabled), false, true, Reason::LoginWithoutTls, false),
             (outside, Some(Enabled), true, false, Reason::LoginOff, false),
             (outside, Some(Disabled), true, true, Reason::UserDisabled, false),
+            (outside, Some(Suspended), true, true, Reason::UserSuspended, false),
+            (outside, Some(Expired), true, true, Reason::UserExpired, false),
             (outside, Some(Unknown), true, true, Reason::UserUnknown, false),
             // Known by network, but logged in as somebody who may not send.
             ("192.0.2.7", Some(Disabled), true, true, Reason::UserDisabled, false),
@@ -234,6 +327,63 @@ mod tests {
         let verdict = decide(&rules(true), &facts("203.0.113.9", None, true));
         let Action::Refuse(reply) = verdict.action else { panic!("not refused") };
         assert!(reply.to_string().starts_with("554 5.7.1 Relay access denied: 203.0.113.9"));
+    }
+
+    #[test]
+    fn the_table_of_who_may_send_as_whom() {
+        let address = |text: &str| Address::parse(text).unwrap();
+        let foreign: Result<Vec<Address>, Ambiguous> = Ok(vec![address("boss@victim.test")]);
+        let own: Result<Vec<Address>, Ambiguous> = Ok(vec![address("alice@example.org")]);
+        let both = Ok(vec![address("alice@example.org"), address("boss@victim.test")]);
+        let ambiguous = Err(Ambiguous::Repeated("From"));
+        let cases = [
+            ("alice@example.org", Ok(vec![]), None),
+            ("alice@example.org", own.clone(), None),
+            ("x@example.net", own.clone(), None),
+            ("", own, None),
+            (
+                "",
+                foreign.clone(),
+                Some((Reason::AuthorNotAllowed, "<boss@victim.test> in the header")),
+            ),
+            (
+                "boss@victim.test",
+                Ok(vec![]),
+                Some((Reason::SenderNotAllowed, "<boss@victim.test>: ")),
+            ),
+            ("nobody", Ok(vec![]), Some((Reason::SenderNotAllowed, "<nobody>: "))),
+            (
+                "alice@example.org",
+                foreign,
+                Some((Reason::AuthorNotAllowed, "<boss@victim.test> in")),
+            ),
+            ("alice@example.org", both, Some((Reason::AuthorNotAllowed, "<boss@victim.test> in"))),
+            ("alice@example.org", ambiguous, Some((Reason::AuthorAmbiguous, "more than one From"))),
+        ];
+        let senders: Vec<SenderPattern> =
+            vec!["alice@example.org".parse().unwrap(), "*@example.net".parse().unwrap()];
+        for (sender, authors, refused) in cases {
+            let mut facts = facts("203.0.113.9", Some(Standing::Enabled), true);
+            facts.sender = EnvelopeSender::from_policy(sender.as_bytes());
+            facts.authors = authors;
+            // Without senders of their own both may send as anybody.
+            assert_eq!(decide(&rules(true), &facts).action, Action::Permit);
+            let of_network =
+                Facts { login: None, client: "192.0.2.7".parse().ok(), ..facts.clone() };
+            let network_rules = Rules { network_senders: senders.clone(), ..rules(true) };
+            facts.login.as_mut().unwrap().senders.clone_from(&senders);
+            for verdict in [decide(&rules(true), &facts), decide(&network_rules, &of_network)] {
+                match (&verdict.action, &refused) {
+                    (Action::Permit, None) => {}
+                    (Action::Refuse(reply), Some((reason, text))) => {
+                        assert_eq!(verdict.reason, *reason, "{sender}");
+                        let expected = format!("553 5.7.1 {text}");
+                        assert!(reply.to_string().starts_with(&expected), "{reply}");
+                    }
+                    unexpected => panic!("{sender}: {unexpected:?}"),
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,24 +6,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Rules;
 use crate::access::gateways;
 use crate::access::networks::Networks;
-use crate::cli::user::now;
-use crate::config::{AccessConfig, Config, FirstUser};
+use crate::alerts::Alerts;
+use crate::config::{AccessConfig, Config, FirstUser, PasswordConfig};
 use crate::http::{self, HttpService};
+use crate::ledger::Ledger;
 use crate::listener::{Connection, Listener, MAX_CONNECTIONS};
 use crate::metrics::{Metrics, Service};
 use crate::milter::callbacks::{MilterService, callbacks};
+use crate::password::cache::VerifiedCache;
 use crate::password::pool::HashingPool;
 use crate::password::{self, Arena, Cost};
 use crate::policy::session::{self as policy, PolicyService};
-use crate::sasl::authenticator::Authenticator;
-use crate::sasl::session::{self as sasl, SaslService};
+use crate::sasl::authenticator::{Authenticator, Parts};
+use crate::sasl::session::{self as sasl, REFUSAL_DELAY, SaslService};
 use crate::shutdown::{DRAIN, Shutdown};
-use crate::users::User;
 use crate::users::store::{ChangeError, UserStore};
+use crate::users::{User, now};
 
 /// Runs until a signal. Returns when everything has ended, or the deadline is over.
 ///
@@ -32,45 +35,78 @@ use crate::users::store::{ChangeError, UserStore};
 /// Only at start: a socket in use, a database that cannot be opened.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new()?;
-    let sockets = &config.sockets;
+    let sockets = config.sockets.clone();
     let sasl = Listener::bind(&sockets.sasl, Service::Sasl, &metrics).await?;
     let policy = Listener::bind(&sockets.policy, Service::Policy, &metrics).await?;
     let milter = Listener::bind(&sockets.milter, Service::Milter, &metrics).await?;
     let http = Listener::bind(&sockets.http, Service::Http, &metrics).await?;
-
-    let store = open_store(&config.data_folder)?;
-    let cost = config.passwords.cost;
-    if let Some(first_user) = &config.first_user {
-        ensure_user(&store, first_user, cost).context("creating the user of SMTP_USERNAME")?;
-    }
-    let pool = HashingPool::start(config.passwords.threads, &metrics)
-        .context("starting the hashing threads")?;
-    let login_enabled = config.access.login_enabled;
-    let authenticator = Authenticator::new(store.clone(), pool, cost, login_enabled)?;
-    let rules = Arc::new(rules(&config.access));
+    let services = build(config, metrics)?;
 
     let shutdown = Shutdown::default();
-    let sasl_service = Arc::new(SaslService::new(authenticator, metrics.clone()));
-    serve_sasl(sasl, sasl_service, &shutdown);
-    let policy_service =
-        PolicyService { rules: Arc::clone(&rules), store: store.clone(), metrics: metrics.clone() };
-    serve_policy(policy, Arc::new(policy_service), &shutdown);
-    let milter_service = MilterService { rules, store: store.clone(), metrics: metrics.clone() };
-    serve_milter(milter, &Arc::new(milter_service), &shutdown);
-    let http_service = Arc::new(HttpService { store, metrics, ready: AtomicBool::new(true) });
-    serve_http(http, Arc::clone(&http_service), &shutdown);
-
+    // The ledger is written a last time after everybody who counts has ended.
+    let ledger_stopping = CancellationToken::new();
+    let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
+    serve_sasl(sasl, services.sasl, &shutdown);
+    serve_policy(policy, services.policy, &shutdown);
+    serve_milter(milter, &services.milter, &shutdown);
+    serve_http(http, Arc::clone(&services.http), &shutdown);
+    services.http.ready.store(true, Ordering::Release);
     tracing::info!(
         sasl = %sockets.sasl, policy = %sockets.policy, milter = %sockets.milter,
         http = %sockets.http, "ready"
     );
+
     let signal = shutdown.signalled().await.context("installing signal handlers")?;
-    http_service.ready.store(false, Ordering::Release);
-    tracing::info!(signal, "stopping");
+    services.http.ready.store(false, Ordering::Release);
+    tracing::info!(%signal, "stopping");
     if !shutdown.drain(DRAIN).await {
         tracing::warn!("stopped with work in progress: its clients are told to come back");
     }
-    Ok(())
+    ledger_stopping.cancel();
+    ledger_task.await.context("writing what was counted")
+}
+
+struct Services {
+    sasl: Arc<SaslService>,
+    policy: Arc<PolicyService>,
+    milter: Arc<MilterService>,
+    http: Arc<HttpService>,
+    ledger: Arc<Ledger>,
+}
+
+fn build(config: Config, metrics: Metrics) -> anyhow::Result<Services> {
+    let store = open_store(&config.data_folder)?;
+    let PasswordConfig { cost, threads, cache_size, cache_lifetime } = config.passwords;
+    if let Some(first_user) = &config.first_user {
+        ensure_user(&store, first_user, cost).context("creating the user of SMTP_USERNAME")?;
+    }
+    let limits = config.limits;
+    let ledger = Arc::new(Ledger::open(store.clone(), limits.sending, limits.trust)?);
+    let authenticator = Authenticator::new(Parts {
+        store: store.clone(),
+        ledger: Arc::clone(&ledger),
+        pool: HashingPool::start(threads, &metrics).context("starting the hashing threads")?,
+        cache: VerifiedCache::new(cache_size, cache_lifetime)?,
+        guess_limits: limits.guessing,
+        cost,
+        enabled: config.access.login_enabled,
+        metrics: metrics.clone(),
+    })?;
+    let rules = Arc::new(rules(config.access));
+    let policy = PolicyService {
+        rules: Arc::clone(&rules),
+        store: store.clone(),
+        ledger: Arc::clone(&ledger),
+        alerts: Alerts::start(config.alert_webhook).context("starting the thread of alerts")?,
+        metrics: metrics.clone(),
+    };
+    Ok(Services {
+        sasl: Arc::new(SaslService::new(authenticator, metrics.clone(), REFUSAL_DELAY)),
+        policy: Arc::new(policy),
+        milter: Arc::new(MilterService { rules, store: store.clone(), metrics: metrics.clone() }),
+        http: Arc::new(HttpService { store, metrics, ready: AtomicBool::new(false) }),
+        ledger,
+    })
 }
 
 fn open_store(folder: &Path) -> anyhow::Result<UserStore> {
@@ -114,7 +150,7 @@ fn ensure_user(store: &UserStore, first: &FirstUser, cost: Cost) -> anyhow::Resu
 }
 
 /// The rules, with the gateways that the kernel knows taken out of the allowed networks.
-fn rules(config: &AccessConfig) -> Rules {
+fn rules(config: AccessConfig) -> Rules {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let mut outsiders = gateways::in_ipv4_routes(&read("/proc/net/route"));
     outsiders.extend(gateways::in_ipv6_routes(&read("/proc/net/ipv6_route")));
@@ -133,7 +169,7 @@ fn rules(config: &AccessConfig) -> Rules {
     } else {
         networks
     };
-    Rules { networks, login_enabled: config.login_enabled }
+    Rules { networks, login_enabled: config.login_enabled, network_senders: config.sender_domains }
 }
 
 /// Accepts until the process stops, one task for each connection.

@@ -2,6 +2,8 @@
 
 pub mod healthcheck;
 pub mod password_input;
+pub mod rights;
+pub mod transfer;
 pub mod user;
 
 use std::path::PathBuf;
@@ -35,9 +37,16 @@ pub enum UserCommand {
         name: String,
         #[command(flatten)]
         password: PasswordSource,
-        /// A remark for yourself; `relay user show` prints it.
-        #[arg(long)]
-        note: Option<String>,
+        #[command(flatten)]
+        rights: RightsOptions,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Change what a user may do; what is not named stays as it is.
+    Set {
+        name: String,
+        #[command(flatten)]
+        rights: RightsOptions,
         #[command(flatten)]
         data: DataFolder,
     },
@@ -54,7 +63,7 @@ pub enum UserCommand {
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Show one user.
+    /// Show one user: rights, passwords, and what is used and left of the limits.
     Show {
         name: String,
         #[arg(long)]
@@ -70,7 +79,10 @@ pub enum UserCommand {
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Let a disabled user log in and send again.
+    /// Manage further passwords of a user, one for each device.
+    #[command(subcommand)]
+    Password(PasswordCommand),
+    /// Let a disabled or suspended user log in and send again.
     Enable {
         name: String,
         #[command(flatten)]
@@ -82,6 +94,68 @@ pub enum UserCommand {
         #[command(flatten)]
         data: DataFolder,
     },
+    /// Read users from a file: Dovecot's passwd-file, htpasswd, name:password,…, or an export.
+    Import {
+        /// The file; - is standard input.
+        file: PathBuf,
+        /// Replace users that exist; without it they are an error, and nothing is changed.
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Write all users as JSON, with the hashes of their passwords: keep it like a password.
+    Export {
+        #[command(flatten)]
+        data: DataFolder,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PasswordCommand {
+    /// Add a password.
+    Add {
+        name: String,
+        /// What it is for, such as "phone".
+        #[arg(long)]
+        label: String,
+        #[command(flatten)]
+        password: PasswordSource,
+        /// A date such as 2027-01-31, or a time from now such as 30d.
+        #[arg(long)]
+        expires: Option<String>,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Remove a password; the others stay.
+    Remove {
+        name: String,
+        #[arg(long)]
+        label: String,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RightsOptions {
+    /// An address the user may send as, or *@example.org for a domain; may be repeated. `any`
+    /// takes the restriction away.
+    #[arg(long = "sender", value_name = "ADDRESS")]
+    pub senders: Vec<String>,
+    /// Limits such as 500/day,messages=50/hour; `none` exempts the user, `default` is
+    /// RATE_LIMIT_USER.
+    #[arg(long = "limit", value_name = "LIMITS")]
+    pub limits: Option<String>,
+    /// A network the user may log in from; may be repeated. `any` takes the restriction away.
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub networks: Vec<String>,
+    /// A date such as 2027-01-31, a time from now such as 30d, or `never`.
+    #[arg(long)]
+    pub expires: Option<String>,
+    /// A remark for yourself.
+    #[arg(long)]
+    pub note: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +187,8 @@ pub enum Exit {
     UserUnknown = 4,
     BadName = 5,
     BadPassword = 6,
+    /// An option's value or an imported line is wrong.
+    BadInput = 7,
     /// A wrong setting: EX_USAGE of sysexits(3).
     BadSetting = 64,
 }

@@ -6,10 +6,17 @@ mod variables;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::access::networks;
+use crate::access::senders::{SenderPattern, canonical_domain};
+use crate::alerts::WebhookUrl;
+use crate::ledger::DefaultLimits;
+use crate::limits::guessing::GuessLimits;
+use crate::limits::rate::Limits;
 use crate::listener::Endpoint;
 use crate::password::{Cost, MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_PARALLELISM, Password};
 use crate::users::UserName;
@@ -41,6 +48,8 @@ pub struct Config {
     pub access: AccessConfig,
     pub sockets: Sockets,
     pub passwords: PasswordConfig,
+    pub limits: LimitsConfig,
+    pub alert_webhook: Option<WebhookUrl>,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,
@@ -51,9 +60,19 @@ pub struct AccessConfig {
     pub allowed_networks: Vec<IpNet>,
     pub trust_gateway: bool,
     pub login_enabled: bool,
+    pub sender_domains: Vec<SenderPattern>,
 }
 
+/// How much may be sent, and how often a password may be guessed.
 #[derive(Debug)]
+pub struct LimitsConfig {
+    pub sending: DefaultLimits,
+    pub guessing: GuessLimits,
+    /// For how long an address is known after a good login.
+    pub trust: Duration,
+}
+
+#[derive(Debug, Clone)]
 pub struct Sockets {
     pub sasl: Endpoint,
     pub policy: Endpoint,
@@ -65,6 +84,8 @@ pub struct Sockets {
 pub struct PasswordConfig {
     pub cost: Cost,
     pub threads: usize,
+    pub cache_size: usize,
+    pub cache_lifetime: Duration,
 }
 
 /// `SMTP_USERNAME` and its password: a user that exists from the start.
@@ -128,6 +149,17 @@ impl Config {
         if reader.mistakes.is_empty() { Ok(cost) } else { Err(Mistakes(reader.mistakes)) }
     }
 
+    /// `RATE_LIMIT_USER` alone, for the command that shows what is left of it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no list of limits.
+    pub fn user_limits(environment: &impl Environment) -> Result<Limits, Mistakes> {
+        let mut reader = Reader { environment, mistakes: Vec::new() };
+        let limits = reader.parsed("RATE_LIMIT_USER");
+        limits.ok_or(Mistakes(reader.mistakes))
+    }
+
     /// Where `/readyz` is, for the health check.
     ///
     /// # Errors
@@ -147,28 +179,96 @@ struct Reader<'a, E> {
 
 impl<E: Environment> Reader<'_, E> {
     fn config(&mut self) -> Option<Config> {
-        let login_enabled = self.boolean("ENABLE_SASL");
         let access = AccessConfig {
             allowed_networks: self.networks(),
             trust_gateway: self.boolean("TRUST_GATEWAY"),
-            login_enabled,
+            login_enabled: self.boolean("ENABLE_SASL"),
+            sender_domains: self.sender_domains(),
         };
-        let endpoints = ["SASL_LISTEN", "POLICY_LISTEN", "MILTER_LISTEN", "HTTP_LISTEN"]
-            .map(|name| self.endpoint(name));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = match self.value("HASHING_THREADS") {
-            None => Some(cores as u32),
-            Some(_) => self.number("HASHING_THREADS", 1, 64),
-        };
-        let passwords =
-            PasswordConfig { cost: self.cost(), threads: threads.map_or(1, |n| n as usize) };
+        let sockets = self.sockets();
+        let passwords = self.passwords();
+        let limits = self.limits();
+        let alert_webhook = self.webhook();
         let first_user = self.first_user();
         let log = self.log();
         let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
+        Some(Config {
+            access,
+            sockets: sockets?,
+            passwords: passwords?,
+            limits: limits?,
+            alert_webhook,
+            data_folder,
+            first_user,
+            log: log?,
+        })
+    }
+
+    fn sockets(&mut self) -> Option<Sockets> {
+        let endpoints = ["SASL_LISTEN", "POLICY_LISTEN", "MILTER_LISTEN", "HTTP_LISTEN"]
+            .map(|name| self.endpoint(name));
         let [Some(sasl), Some(policy), Some(milter), Some(http)] = endpoints else { return None };
         self.distinct(&[&sasl, &policy, &milter, &http]);
-        let sockets = Sockets { sasl, policy, milter, http };
-        Some(Config { access, sockets, passwords, data_folder, first_user, log: log? })
+        Some(Sockets { sasl, policy, milter, http })
+    }
+
+    fn passwords(&mut self) -> Option<PasswordConfig> {
+        let cost = self.cost();
+        let threads = match self.value("HASHING_THREADS") {
+            None => Some(std::thread::available_parallelism().map_or(1, usize::from)),
+            Some(_) => self.number("HASHING_THREADS", 1, 64).map(|threads| threads as usize),
+        };
+        let cache_size = self.number("LOGIN_CACHE_SIZE", 0, 1_000_000);
+        let cache_lifetime = self.number("LOGIN_CACHE_SECONDS", 0, 86_400);
+        Some(PasswordConfig {
+            cost,
+            threads: threads?,
+            cache_size: cache_size? as usize,
+            cache_lifetime: Duration::from_secs(cache_lifetime?.into()),
+        })
+    }
+
+    fn limits(&mut self) -> Option<LimitsConfig> {
+        let user = self.parsed("RATE_LIMIT_USER");
+        let network = self.parsed("RATE_LIMIT_NETWORK");
+        let ceiling = self.parsed("SUSPEND_AFTER");
+        let per_address = self.parsed("LOGIN_FAILURES_ADDRESS");
+        let per_user = self.parsed("LOGIN_FAILURES_USER");
+        let days = self.number("LOGIN_TRUST_DAYS", 0, 365);
+        Some(LimitsConfig {
+            sending: DefaultLimits { user: user?, network: network?, ceiling: ceiling? },
+            guessing: GuessLimits { per_address: per_address?, per_user: per_user? },
+            trust: Duration::from_secs(u64::from(days?) * 86_400),
+        })
+    }
+
+    /// A value of a type that says itself what is wrong with a text.
+    fn parsed<T: FromStr<Err = String>>(&mut self, name: &str) -> Option<T> {
+        let value = self.value_or_default(name);
+        value.parse().map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
+    }
+
+    fn sender_domains(&mut self) -> Vec<SenderPattern> {
+        let value = self.value_or_default("ALLOWED_SENDER_DOMAINS");
+        let mut domains = Vec::new();
+        for entry in value.split([' ', ',']).filter(|entry| !entry.is_empty()) {
+            match canonical_domain(entry) {
+                Some(domain) => domains.push(SenderPattern::Domain(domain)),
+                None => self.mistakes.push(format!(
+                    "ALLOWED_SENDER_DOMAINS: {entry:?} is no domain: write example.org"
+                )),
+            }
+        }
+        domains
+    }
+
+    fn webhook(&mut self) -> Option<WebhookUrl> {
+        let url = WebhookUrl::parse(self.secret("ALERT_WEBHOOK")?);
+        if url.is_none() {
+            let mistake = "ALERT_WEBHOOK is no address: expected https://host/path";
+            self.mistakes.push(mistake.to_owned());
+        }
+        url
     }
 
     /// The value of a variable; an empty one counts as unset.

@@ -1,10 +1,14 @@
 //! `relay`: the sidecar of a Postfix relay. It decides who may send.
 
 mod access;
+mod alerts;
 mod app;
+mod bounded;
 mod cli;
 mod config;
 mod http;
+mod ledger;
+mod limits;
 mod listener;
 mod logging;
 mod metrics;

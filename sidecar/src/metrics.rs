@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::access::{Reason, Verdict};
@@ -46,10 +46,37 @@ pub struct Metrics {
     hashing_wait: Histogram,
     decisions: IntCounterVec,
     trouble: IntCounterVec,
-    connections: IntGaugeVec,
-    accepted: IntCounterVec,
-    accept_errors: IntCounterVec,
+    connections: ConnectionMetrics,
     users: IntGauge,
+    suspended: IntCounter,
+    guesses: IntGauge,
+    guesses_evicted: IntCounter,
+}
+
+/// The connections of each service.
+#[derive(Debug, Clone)]
+struct ConnectionMetrics {
+    open: IntGaugeVec,
+    accepted: IntCounterVec,
+    errors: IntCounterVec,
+}
+
+impl ConnectionMetrics {
+    fn build(new: &Registrar<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            open: new.gauges("relay_connections", "Open connections by service", &["service"])?,
+            accepted: new.counters(
+                "relay_connections_total",
+                "Accepted connections by service",
+                &["service"],
+            )?,
+            errors: new.counters(
+                "relay_accept_errors_total",
+                "Connections that could not be accepted, by service; usually too few descriptors",
+                &["service"],
+            )?,
+        })
+    }
 }
 
 impl Metrics {
@@ -61,9 +88,9 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let metrics = Self::build()?;
         for service in Service::ALL.map(Service::label) {
-            metrics.connections.with_label_values(&[service]);
-            metrics.accepted.with_label_values(&[service]);
-            metrics.accept_errors.with_label_values(&[service]);
+            metrics.connections.open.with_label_values(&[service]);
+            metrics.connections.accepted.with_label_values(&[service]);
+            metrics.connections.errors.with_label_values(&[service]);
             metrics.trouble.with_label_values(&[service]);
         }
         for mechanism in Mechanism::ALL.map(Mechanism::name) {
@@ -117,22 +144,20 @@ impl Metrics {
                 "Requests that could not be decided, so that Postfix told the client to come back",
                 &["service"],
             )?,
-            connections: new.gauges(
-                "relay_connections",
-                "Open connections by service",
-                &["service"],
-            )?,
-            accepted: new.counters(
-                "relay_connections_total",
-                "Accepted connections by service",
-                &["service"],
-            )?,
-            accept_errors: new.counters(
-                "relay_accept_errors_total",
-                "Connections that could not be accepted, by service; usually too few descriptors",
-                &["service"],
-            )?,
+            connections: ConnectionMetrics::build(&new)?,
             users: new.gauge("relay_users", "Users in the database, disabled ones included")?,
+            suspended: new.counter(
+                "relay_users_suspended_total",
+                "Users suspended for passing SUSPEND_AFTER",
+            )?,
+            guesses: new.gauge(
+                "relay_guess_counters",
+                "Addresses and users that wrong passwords are counted for",
+            )?,
+            guesses_evicted: new.counter(
+                "relay_guess_counters_evicted_total",
+                "Such counters that were forgotten for want of room",
+            )?,
             registry,
         })
     }
@@ -156,21 +181,30 @@ impl Metrics {
         self.decisions.with_label_values(&[service.label(), action, reason]).inc();
     }
 
+    pub fn suspended(&self) {
+        self.suspended.inc();
+    }
+
+    pub fn guesses(&self, remembered: usize, evicted: u64) {
+        self.guesses.set(i64::try_from(remembered).unwrap_or(i64::MAX));
+        self.guesses_evicted.inc_by(evicted);
+    }
+
     pub fn trouble(&self, service: Service) {
         self.trouble.with_label_values(&[service.label()]).inc();
     }
 
     pub fn connected(&self, service: Service) {
-        self.accepted.with_label_values(&[service.label()]).inc();
-        self.connections.with_label_values(&[service.label()]).inc();
+        self.connections.accepted.with_label_values(&[service.label()]).inc();
+        self.connections.open.with_label_values(&[service.label()]).inc();
     }
 
     pub fn disconnected(&self, service: Service) {
-        self.connections.with_label_values(&[service.label()]).dec();
+        self.connections.open.with_label_values(&[service.label()]).dec();
     }
 
     pub fn accept_error(&self, service: Service) {
-        self.accept_errors.with_label_values(&[service.label()]).inc();
+        self.connections.errors.with_label_values(&[service.label()]).inc();
     }
 
     /// Prometheus' text format. The number of users is told by the caller, who has the database.
@@ -200,6 +234,12 @@ impl Registrar<'_> {
         let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(counters.clone()))?;
         Ok(counters)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let counter = IntCounter::new(name, help)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {

@@ -1,5 +1,7 @@
 //! Passwords: the type that holds one, argon2id, and the bounded pool that computes it.
 
+pub mod cache;
+pub mod foreign;
 pub mod pool;
 
 use std::fmt;
@@ -94,10 +96,10 @@ pub enum HashError {
     #[error("the stored hash cannot be read: set the password again with relay user passwd")]
     Unreadable,
     #[error(
-        "the stored hash asks for {0} KiB, more than {MAX_MEMORY_KIB} KiB or {MAX_ITERATIONS} \
-         passes: set the password again with relay user passwd"
+        "the stored hash costs more than a login may (argon2: {MAX_MEMORY_KIB} KiB, \
+         {MAX_ITERATIONS} passes): set the password again with relay user passwd"
     )]
-    TooCostly(u32),
+    TooCostly,
     #[error("argon2: {0}")]
     Argon2(argon2::Error),
     #[error("no random numbers from the system: {0}")]
@@ -151,6 +153,9 @@ pub fn hash(password: &Password, cost: Cost, arena: &mut Arena) -> Result<String
 /// Whether this is the password of this PHC string. The comparison takes the same time wherever
 /// the first difference is.
 pub fn verify(password: &Password, phc: &str, arena: &mut Arena) -> Result<bool, HashError> {
+    if let Some(kind) = foreign::kind(phc) {
+        return foreign::verify(kind, password, phc);
+    }
     let stored = Stored::parse(phc)?;
     let mut out = Zeroizing::new(vec![0; stored.hash.as_bytes().len()]);
     let memory = arena.fit(&stored.params);
@@ -160,8 +165,23 @@ pub fn verify(password: &Password, phc: &str, arena: &mut Arena) -> Result<bool,
     Ok(out.ct_eq(stored.hash.as_bytes()).into())
 }
 
-/// Whether a stored hash was made with another cost than new ones are.
+/// Whether a hash can be verified at all; for hashes that come from elsewhere.
+///
+/// # Errors
+///
+/// When it is of no known kind, incomplete, or too costly.
+pub fn check(phc: &str) -> Result<(), HashError> {
+    match foreign::kind(phc) {
+        Some(kind) => foreign::check(kind, phc),
+        None => Stored::parse(phc).map(drop),
+    }
+}
+
+/// Whether a stored hash was made in another way, or with another cost, than new ones are.
 pub fn is_outdated(phc: &str, cost: Cost) -> bool {
+    if foreign::kind(phc).is_some() {
+        return true;
+    }
     let Ok(stored) = Stored::parse(phc) else { return false };
     let wanted = (cost.memory_kib, cost.iterations, cost.parallelism);
     let has = (stored.params.m_cost(), stored.params.t_cost(), stored.params.p_cost());
@@ -184,7 +204,7 @@ impl Stored {
             || params.t_cost() > MAX_ITERATIONS
             || params.p_cost() > MAX_PARALLELISM
         {
-            return Err(HashError::TooCostly(params.m_cost()));
+            return Err(HashError::TooCostly);
         }
         let algorithm =
             Algorithm::try_from(parsed.algorithm.as_str()).map_err(|_| HashError::Unreadable)?;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Prints bytes from a peer on one line: control characters and invalid UTF-8 are escaped, and
-/// what is too long is cut. A peer can then neither forge a log line nor move a terminal's cursor.
+/// Prints bytes from a peer as one word: spaces, control characters and invalid UTF-8 are escaped,
+/// and what is too long is cut. A peer can then forge neither a log line nor a field of one, nor
+/// move a terminal's cursor.
 #[derive(Clone, Copy)]
 pub struct Printable<'a>(pub &'a [u8]);
 
@@ -42,9 +43,10 @@ impl fmt::Debug for Printable<'_> {
     }
 }
 
-/// Controls, line separators, and the marks that turn the direction of writing around.
+/// Spaces, controls, line separators, and the marks that turn the direction of writing around.
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
+    c.is_whitespace()
+        || c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
@@ -54,7 +56,8 @@ mod tests {
 
     #[test]
     fn nothing_from_a_peer_reaches_the_log_as_a_control() {
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
+            (b"x client=192.0.2.1", "x\\u{20}client=192.0.2.1"),
             (b"alice@example.org", "alice@example.org"),
             (b"a\r\nb", "a\\u{d}\\u{a}b"),
             (b"\x1b[2J", "\\u{1b}[2J"),

@@ -1,15 +1,21 @@
 //! A user: the name, and what the database keeps about it.
 
+pub mod import;
 pub mod store;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use ipnet::IpNet;
 use precis_profiles::UsernameCaseMapped;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::access::senders::SenderPattern;
 use crate::access::{Login, Standing};
+use crate::limits::rate::Limits;
 use store::{StoreError, UserStore};
 
 /// Longest name in bytes. LMDB takes keys of up to 511 bytes, and clients send what they like.
@@ -71,30 +77,54 @@ impl fmt::Display for UserName {
     }
 }
 
-/// What the database keeps under a user's name. Fields that a later version adds have defaults, so
-/// that older records stay readable.
+/// What the database keeps under a user's name. A field that this version does not know is an
+/// error: it may restrict what the user may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct User {
     pub enabled: bool,
-    /// Seconds since 1970.
+    /// Seconds since 1970, as every time here.
     pub created: u64,
     pub credentials: Vec<Credential>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Who the user may send as; empty is anybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub senders: Vec<SenderPattern>,
+    /// The user's own limits; `None` is `RATE_LIMIT_USER`, and an empty list no limit at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Where the user may log in from; empty is anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub login_networks: Vec<IpNet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+    /// When the user passed `SUSPEND_AFTER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<u64>,
+    /// When an operator last lifted a suspension.
+    #[serde(default)]
+    pub lifted: u64,
 }
 
 /// One password of a user.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Credential {
     pub label: String,
-    /// PHC string: algorithm, parameters, salt and hash.
+    /// PHC string, or the modular crypt format of an imported hash.
     pub hash: String,
-    /// Seconds since 1970.
     pub created: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 /// The label of the password that a user is created with.
 pub const FIRST_LABEL: &str = "default";
+/// Passwords of one user. A wrong password costs a hash for each.
+pub const MAX_CREDENTIALS: usize = 8;
+/// Longest label in characters.
+const MAX_LABEL: usize = 64;
 
 impl fmt::Debug for Credential {
     /// The hash is left out: it is what an attacker would take home to guess at.
@@ -106,37 +136,109 @@ impl fmt::Debug for Credential {
     }
 }
 
+impl Credential {
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Checks a label: it is printed, and typed on the command line.
+    ///
+    /// # Errors
+    ///
+    /// Says what a label must be like.
+    pub fn check_label(label: &str) -> Result<(), String> {
+        let fits = !label.is_empty() && label.chars().count() <= MAX_LABEL;
+        let printable = label.chars().all(|c| c.is_alphanumeric() || " -_.@+".contains(c));
+        if fits && printable && label.trim() == label {
+            return Ok(());
+        }
+        Err(format!(
+            "{label:?} is no label: use up to {MAX_LABEL} letters, digits, spaces and - _ . @ +"
+        ))
+    }
+}
+
 impl User {
-    /// A new, enabled user with one password. `now` is in seconds since 1970.
+    /// A new, enabled user with one password.
     pub fn new(hash: String, now: u64, note: Option<String>) -> Self {
-        let first = Credential { label: FIRST_LABEL.to_owned(), hash, created: now };
-        Self { enabled: true, created: now, credentials: vec![first], note }
+        let first = Credential { label: FIRST_LABEL.to_owned(), hash, created: now, expires: None };
+        Self {
+            enabled: true,
+            created: now,
+            credentials: vec![first],
+            note,
+            senders: Vec::new(),
+            limits: None,
+            login_networks: Vec::new(),
+            expires: None,
+            suspended: None,
+            lifted: 0,
+        }
     }
 
     /// Replaces the password with the first label, and leaves every other alone.
     pub fn set_password(&mut self, hash: String, now: u64) {
         self.credentials.retain(|credential| credential.label != FIRST_LABEL);
-        let new = Credential { label: FIRST_LABEL.to_owned(), hash, created: now };
+        let new = Credential { label: FIRST_LABEL.to_owned(), hash, created: now, expires: None };
         self.credentials.insert(0, new);
+    }
+
+    /// Enables the user, and lifts a suspension.
+    pub fn enable(&mut self, now: u64) {
+        self.enabled = true;
+        if self.suspended.take().is_some() {
+            self.lifted = now;
+        }
+    }
+
+    /// How the user stands at this time.
+    pub fn standing(&self, now: u64) -> Standing {
+        if !self.enabled {
+            Standing::Disabled
+        } else if self.suspended.is_some() {
+            Standing::Suspended
+        } else if self.expires.is_some_and(|expires| expires <= now) {
+            Standing::Expired
+        } else {
+            Standing::Enabled
+        }
+    }
+
+    /// Whether the user may log in from this address.
+    pub fn may_log_in_from(&self, address: Option<IpAddr>) -> bool {
+        self.login_networks.is_empty()
+            || address.is_some_and(|address| {
+                let address = address.to_canonical();
+                self.login_networks.iter().any(|network| network.contains(&address))
+            })
     }
 }
 
-/// How the user of a login stands now, which may be hours after it.
+/// The user of a login, and how it stands now, which may be hours after it.
 ///
 /// # Errors
 ///
 /// When the database cannot be read.
-pub fn standing(store: &UserStore, user: &[u8]) -> Result<Login, StoreError> {
-    let shown = String::from_utf8_lossy(user).into_owned();
-    let Ok(name) = UserName::parse(&shown) else {
-        return Ok(Login { user: shown, standing: Standing::Unknown });
+pub fn find(store: &UserStore, user: &[u8]) -> Result<Option<(UserName, User)>, StoreError> {
+    let Some(name) = std::str::from_utf8(user).ok().and_then(|text| UserName::parse(text).ok())
+    else {
+        return Ok(None);
     };
-    let standing = match store.get(&name)? {
-        Some(user) if user.enabled => Standing::Enabled,
-        Some(_) => Standing::Disabled,
-        None => Standing::Unknown,
-    };
-    Ok(Login { user: shown, standing })
+    Ok(store.get(&name)?.map(|user| (name, user)))
+}
+
+/// What the decision needs to know of a login; a name that is nobody's any more is one too.
+pub fn login(name: &[u8], found: Option<&(UserName, User)>, now: u64) -> Login {
+    Login {
+        user: String::from_utf8_lossy(name).into_owned(),
+        standing: found.map_or(Standing::Unknown, |(_, user)| user.standing(now)),
+        senders: found.map(|(_, user)| user.senders.clone()).unwrap_or_default(),
+    }
+}
+
+/// Seconds since 1970; 0 on a machine whose clock stands before.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -196,6 +298,7 @@ mod tests {
             label: "printer".into(),
             hash: "other".into(),
             created: 2,
+            expires: None,
         });
         user.set_password("new".into(), 3);
         let hashes: Vec<_> = user.credentials.iter().map(|c| c.hash.as_str()).collect();
@@ -205,5 +308,56 @@ mod tests {
     #[test]
     fn a_hash_is_not_in_the_debug_output() {
         assert!(!format!("{:?}", User::new("$argon2id$secret".into(), 1, None)).contains("secret"));
+    }
+
+    #[test]
+    fn the_table_of_how_a_user_stands() {
+        let user = User::new("x".into(), 1, None);
+        let cases = [
+            (user.clone(), Standing::Enabled),
+            (User { enabled: false, ..user.clone() }, Standing::Disabled),
+            (User { suspended: Some(5), ..user.clone() }, Standing::Suspended),
+            (User { expires: Some(100), ..user.clone() }, Standing::Expired),
+            (User { expires: Some(101), ..user.clone() }, Standing::Enabled),
+        ];
+        for (user, expected) in cases {
+            assert_eq!(user.standing(100), expected, "{user:?}");
+        }
+        let mut suspended = User { suspended: Some(5), ..user };
+        suspended.enable(7);
+        assert_eq!((suspended.standing(100), suspended.lifted), (Standing::Enabled, 7));
+    }
+
+    #[test]
+    fn a_login_from_elsewhere_is_no_login() {
+        let mut user = User::new("x".into(), 1, None);
+        assert!(user.may_log_in_from(None));
+        user.login_networks = vec!["192.0.2.0/24".parse().unwrap()];
+        for (address, expected) in [
+            ("192.0.2.7", true),
+            ("::ffff:192.0.2.7", true),
+            ("198.51.100.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(user.may_log_in_from(address.parse().ok()), expected, "{address}");
+        }
+        assert!(!user.may_log_in_from(None));
+    }
+
+    #[test]
+    fn labels_that_are_none() {
+        for label in ["", " x", "x ", "a\nb", "a\tb", &"x".repeat(65)] {
+            assert!(Credential::check_label(label).is_err(), "{label:?}");
+        }
+        assert!(Credential::check_label("Anna's phone").is_err());
+        assert!(Credential::check_label("Büro printer 2").is_ok());
+    }
+
+    #[test]
+    fn a_record_with_a_restriction_of_a_later_version_is_not_read() {
+        let json = serde_json::to_string(&User::new("x".into(), 1, None)).unwrap();
+        let later = json.replacen('{', "{\"only_on_mondays\":true,", 1);
+        assert!(serde_json::from_str::<User>(&json).is_ok());
+        assert!(serde_json::from_str::<User>(&later).is_err());
     }
 }

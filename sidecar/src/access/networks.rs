@@ -68,6 +68,10 @@ pub fn parse(list: &str) -> Result<Vec<IpNet>, Vec<String>> {
             Err(mistake) => mistakes.push(mistake),
         }
     }
+    // Two halves of the Internet are as open as the whole.
+    if IpNet::aggregate(&networks).iter().any(|network| network.prefix_len() == 0) {
+        mistakes.push(format!("\"{list}\" together is the whole Internet: name smaller networks"));
+    }
     if mistakes.is_empty() { Ok(networks) } else { Err(mistakes) }
 }
 
@@ -177,6 +181,7 @@ mod tests {
         let cases = [
             ("0.0.0.0/0", "whole Internet"),
             ("::/0", "whole Internet"),
+            ("0.0.0.0/1 128.0.0.0/1", "whole Internet"),
             ("::ffff:0:0/96", "whole Internet"),
             ("::ffff:0:0/80", "covers all IPv4"),
             ("::/64", "covers all IPv4"),

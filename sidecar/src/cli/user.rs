@@ -1,14 +1,18 @@
-//! `relay user …`: one function for each command.
+//! `relay user …`: one function for each command that changes a user.
+
+mod show;
 
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 use super::password_input::{NewPassword, new_password};
-use super::{Exit, Failure, PasswordSource, UserCommand};
+use super::rights::{Rights, parse_time};
+use super::transfer;
+use super::{Exit, Failure, PasswordCommand, PasswordSource, RightsOptions, UserCommand};
 use crate::config::{Config, ProcessEnvironment};
-use crate::password::{self, Arena};
+use crate::password::{self, Arena, Cost};
 use crate::users::store::{ChangeError, UserStore};
-use crate::users::{User, UserName};
+use crate::users::{Credential, MAX_CREDENTIALS, User, UserName, now};
 
 /// Runs one command and prints what it did.
 ///
@@ -17,24 +21,40 @@ use crate::users::{User, UserName};
 /// With a text for the operator and an exit code; nothing was changed then.
 pub fn run(command: UserCommand, out: &mut impl Write) -> Result<(), Failure> {
     let said = match command {
-        UserCommand::Add { name, password, note, data } => {
-            add(&open(&data.path)?, &parse(&name)?, &password, note)?
+        UserCommand::Add { name, password, rights, data } => {
+            add(&open(&data.path)?, &parse(&name)?, &password, &rights)?
+        }
+        UserCommand::Set { name, rights, data } => {
+            set(&open(&data.path)?, &parse(&name)?, &rights)?
         }
         UserCommand::Remove { name, data } => remove(&open(&data.path)?, &parse(&name)?)?,
-        UserCommand::List { json, data } => list(&open(&data.path)?, json)?,
-        UserCommand::Show { name, json, data } => show(&open(&data.path)?, &parse(&name)?, json)?,
+        UserCommand::List { json, data } => show::list(&open(&data.path)?, json)?,
+        UserCommand::Show { name, json, data } => {
+            show::show(&open(&data.path)?, &parse(&name)?, json)?
+        }
         UserCommand::Passwd { name, password, data } => {
             passwd(&open(&data.path)?, &parse(&name)?, &password)?
         }
-        UserCommand::Enable { name, data } => enable(&open(&data.path)?, &parse(&name)?, true)?,
-        UserCommand::Disable { name, data } => enable(&open(&data.path)?, &parse(&name)?, false)?,
+        UserCommand::Password(PasswordCommand::Add { name, label, password, expires, data }) => {
+            let expires = expires.as_deref();
+            add_password(&open(&data.path)?, &parse(&name)?, &label, &password, expires)?
+        }
+        UserCommand::Password(PasswordCommand::Remove { name, label, data }) => {
+            remove_password(&open(&data.path)?, &parse(&name)?, &label)?
+        }
+        UserCommand::Enable { name, data } => enable(&open(&data.path)?, &parse(&name)?)?,
+        UserCommand::Disable { name, data } => disable(&open(&data.path)?, &parse(&name)?)?,
+        UserCommand::Import { file, replace, data } => {
+            transfer::import(&open(&data.path)?, &file, replace, cost()?)?
+        }
+        UserCommand::Export { data } => transfer::export(&open(&data.path)?)?,
     };
     out.write_all(said.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Failure::new(Exit::Trouble, format!("cannot write the answer: {error}")))
 }
 
-fn open(folder: &std::path::Path) -> Result<UserStore, Failure> {
+fn open(folder: &Path) -> Result<UserStore, Failure> {
     UserStore::open(folder).map_err(|error| Failure::new(Exit::Trouble, error))
 }
 
@@ -43,7 +63,8 @@ fn parse(name: &str) -> Result<UserName, Failure> {
         .map_err(|error| Failure::new(Exit::BadName, format!("{name:?} is no user name: {error}")))
 }
 
-fn change_failed(error: ChangeError) -> Failure {
+/// The failure for a change that was not made.
+pub fn change_failed(error: ChangeError) -> Failure {
     match error {
         ChangeError::Exists(name) => Failure::new(
             Exit::UserExists,
@@ -57,30 +78,112 @@ fn change_failed(error: ChangeError) -> Failure {
     }
 }
 
+/// Reads a user who must be there.
+fn existing(store: &UserStore, name: &UserName) -> Result<User, Failure> {
+    let found = store.get(name).map_err(|error| Failure::new(Exit::Trouble, error))?;
+    found.ok_or_else(|| change_failed(ChangeError::Unknown(name.clone())))
+}
+
 fn add(
     store: &UserStore,
     name: &UserName,
     source: &PasswordSource,
-    note: Option<String>,
+    rights: &RightsOptions,
 ) -> Result<String, Failure> {
-    // Asked first, so that nobody types a password in vain.
-    if get(store, name)?.is_some() {
+    // All is checked first, so that nobody types a password in vain.
+    let rights = Rights::parse(rights, now())?;
+    if store.get(name).map_err(|error| Failure::new(Exit::Trouble, error))?.is_some() {
         return Err(change_failed(ChangeError::Exists(name.clone())));
     }
     let new = new_password(source)?;
-    let user = User::new(hash(&new)?, now(), note);
+    let mut user = User::new(hash(&new)?, now(), None);
+    rights.apply(&mut user);
     store.add(name, &user).map_err(change_failed)?;
-    Ok(format!("user {name} added; may send with any sender address\n{}", shown_once(&new)))
+    Ok(format!("user {name} added; may send as {}\n{}", show::senders(&user), shown_once(&new)))
+}
+
+fn set(store: &UserStore, name: &UserName, rights: &RightsOptions) -> Result<String, Failure> {
+    let rights = Rights::parse(rights, now())?;
+    if rights.is_empty() {
+        return Err(Failure::new(
+            Exit::BadInput,
+            "nothing to set: name --sender, --limit, --network, --expires or --note",
+        ));
+    }
+    let user = store.update(name, |user| rights.apply(user)).map_err(change_failed)?;
+    Ok(format!("user {name} changed; may send as {}\n", show::senders(&user)))
 }
 
 fn passwd(store: &UserStore, name: &UserName, source: &PasswordSource) -> Result<String, Failure> {
-    if get(store, name)?.is_none() {
-        return Err(change_failed(ChangeError::Unknown(name.clone())));
-    }
+    existing(store, name)?;
     let new = new_password(source)?;
     let hash = hash(&new)?;
     store.update(name, |user| user.set_password(hash, now())).map_err(change_failed)?;
     Ok(format!("password of user {name} changed\n{}", shown_once(&new)))
+}
+
+fn add_password(
+    store: &UserStore,
+    name: &UserName,
+    label: &str,
+    source: &PasswordSource,
+    expires: Option<&str>,
+) -> Result<String, Failure> {
+    let bad_input = |text: String| Failure::new(Exit::BadInput, text);
+    Credential::check_label(label).map_err(bad_input)?;
+    let expires = expires.map(|text| parse_time(text, now())).transpose();
+    let expires = expires.map_err(|mistake| bad_input(format!("--expires: {mistake}")))?;
+    check_room(name, &existing(store, name)?, label)?;
+    let new = new_password(source)?;
+    let credential =
+        Credential { label: label.to_owned(), hash: hash(&new)?, created: now(), expires };
+    // Another command may have added one in the meantime.
+    let mut checked = Ok(());
+    let change = |user: &mut User| {
+        checked = check_room(name, user, label);
+        if checked.is_ok() {
+            user.credentials.push(credential);
+        }
+    };
+    store.update(name, change).map_err(change_failed)?;
+    checked?;
+    Ok(format!("password {label:?} of user {name} added\n{}", shown_once(&new)))
+}
+
+fn check_room(name: &UserName, user: &User, label: &str) -> Result<(), Failure> {
+    if user.credentials.iter().any(|credential| credential.label == label) {
+        return Err(Failure::new(
+            Exit::BadInput,
+            format!("user {name} has a password {label:?} already: remove it first"),
+        ));
+    }
+    if user.credentials.len() >= MAX_CREDENTIALS {
+        return Err(Failure::new(
+            Exit::BadInput,
+            format!("user {name} has {MAX_CREDENTIALS} passwords, which is the most: remove one"),
+        ));
+    }
+    Ok(())
+}
+
+fn remove_password(store: &UserStore, name: &UserName, label: &str) -> Result<String, Failure> {
+    let mut left = None;
+    let change = |user: &mut User| {
+        let before = user.credentials.len();
+        user.credentials.retain(|credential| credential.label != label);
+        left = (user.credentials.len() < before).then_some(user.credentials.len());
+    };
+    store.update(name, change).map_err(change_failed)?;
+    match left {
+        None => Err(Failure::new(
+            Exit::BadInput,
+            format!("user {name} has no password {label:?}; relay user show {name} lists them"),
+        )),
+        Some(0) => Ok(format!(
+            "password {label:?} of user {name} removed; it was the last, nobody can log in as {name}\n"
+        )),
+        Some(_) => Ok(format!("password {label:?} of user {name} removed\n")),
+    }
 }
 
 fn remove(store: &UserStore, name: &UserName) -> Result<String, Failure> {
@@ -88,61 +191,23 @@ fn remove(store: &UserStore, name: &UserName) -> Result<String, Failure> {
     Ok(format!("user {name} removed\n"))
 }
 
-fn enable(store: &UserStore, name: &UserName, enabled: bool) -> Result<String, Failure> {
-    store.update(name, |user| user.enabled = enabled).map_err(change_failed)?;
-    Ok(format!("user {name} {}\n", if enabled { "enabled" } else { "disabled" }))
+fn enable(store: &UserStore, name: &UserName) -> Result<String, Failure> {
+    store.update(name, |user| user.enable(now())).map_err(change_failed)?;
+    Ok(format!("user {name} enabled\n"))
 }
 
-fn list(store: &UserStore, json: bool) -> Result<String, Failure> {
-    let users = store.list().map_err(|error| Failure::new(Exit::Trouble, error))?;
-    if json {
-        let values = users.iter().map(|(name, user)| match user {
-            Ok(user) => as_json(name, user),
-            Err(error) => serde_json::json!({ "name": name, "error": error.to_string() }),
-        });
-        return Ok(format!("{:#}\n", serde_json::Value::Array(values.collect())));
-    }
-    if users.is_empty() {
-        return Ok("no users; add one with: relay user add NAME\n".to_owned());
-    }
-    let width = users.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let lines = users.iter().map(|(name, user)| match user {
-        Ok(user) => format!("{name:width$}  {:8}  {}\n", state(user), timestamp(user.created)),
-        Err(error) => format!("{name:width$}  {error}\n"),
-    });
-    Ok(lines.collect())
+fn disable(store: &UserStore, name: &UserName) -> Result<String, Failure> {
+    store.update(name, |user| user.enabled = false).map_err(change_failed)?;
+    Ok(format!("user {name} disabled\n"))
 }
 
-fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Failure> {
-    let Some(user) = get(store, name)? else {
-        return Err(change_failed(ChangeError::Unknown(name.clone())));
-    };
-    if json {
-        return Ok(format!("{:#}\n", as_json(name.as_str(), &user)));
-    }
-    let mut text = format!(
-        "name      {name}\nstate     {}\ncreated   {}\nsenders   any\n",
-        state(&user),
-        timestamp(user.created)
-    );
-    for credential in &user.credentials {
-        text += &format!("password  {}, set {}\n", credential.label, timestamp(credential.created));
-    }
-    if let Some(note) = &user.note {
-        text += &format!("note      {}\n", crate::printable::Printable(note.as_bytes()));
-    }
-    Ok(text)
-}
-
-fn get(store: &UserStore, name: &UserName) -> Result<Option<User>, Failure> {
-    store.get(name).map_err(|error| Failure::new(Exit::Trouble, error))
+fn cost() -> Result<Cost, Failure> {
+    Config::cost(&ProcessEnvironment)
+        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}")))
 }
 
 fn hash(new: &NewPassword) -> Result<String, Failure> {
-    let cost = Config::cost(&ProcessEnvironment).map_err(|mistakes| {
-        Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}"))
-    })?;
-    password::hash(&new.password, cost, &mut Arena::default())
+    password::hash(&new.password, cost()?, &mut Arena::default())
         .map_err(|error| Failure::new(Exit::Trouble, error))
 }
 
@@ -150,31 +215,4 @@ fn shown_once(new: &NewPassword) -> String {
     new.generated.as_ref().map_or_else(String::new, |password| {
         format!("password: {}\nwrite it down: it is not stored and not shown again\n", **password)
     })
-}
-
-/// The hash is not in it: it is of no use to a reader, and of some to an attacker.
-fn as_json(name: &str, user: &User) -> serde_json::Value {
-    let passwords = user.credentials.iter().map(|credential| {
-        serde_json::json!({ "label": credential.label, "created": timestamp(credential.created) })
-    });
-    serde_json::json!({
-        "name": name,
-        "enabled": user.enabled,
-        "created": timestamp(user.created),
-        "passwords": passwords.collect::<Vec<_>>(),
-        "note": user.note,
-    })
-}
-
-fn state(user: &User) -> &'static str {
-    if user.enabled { "enabled" } else { "disabled" }
-}
-
-fn timestamp(seconds: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
-}
-
-/// Seconds since 1970; 0 on a machine whose clock stands before.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -67,6 +67,20 @@ fn each_mistake_names_the_variable_its_value_and_what_would_be_right() {
             ("SMTP_PASSWORD_FILE", "/nonexistent"),
             "SMTP_PASSWORD_FILE=\"/nonexistent\": cannot read",
         ),
+        (
+            ("ALLOWED_SENDER_DOMAINS", "exa mple..org"),
+            "ALLOWED_SENDER_DOMAINS: \"mple..org\" is no domain",
+        ),
+        (("RATE_LIMIT_USER", "many"), "RATE_LIMIT_USER: \"many\" is no limit: write 500/day"),
+        (("RATE_LIMIT_NETWORK", "5"), "RATE_LIMIT_NETWORK: \"5\" is no limit"),
+        (("SUSPEND_AFTER", "1x"), "SUSPEND_AFTER: \"1x\": write 20x"),
+        (
+            ("LOGIN_FAILURES_ADDRESS", "0"),
+            "LOGIN_FAILURES_ADDRESS: \"0\" is no limit: write 10/hour",
+        ),
+        (("LOGIN_TRUST_DAYS", "-1"), "LOGIN_TRUST_DAYS=\"-1\": expected a number from 0 to 365"),
+        (("LOGIN_CACHE_SIZE", "big"), "LOGIN_CACHE_SIZE=\"big\": expected a number from 0"),
+        (("ALERT_WEBHOOK", "ftp://hunter2"), "ALERT_WEBHOOK is no address: expected https://"),
         (("POLICY_LISTEN", "unix:/run/relay/sasl.sock"), "each needs its own"),
         (("ALLOWED_NETWORK", "10.0.0.0/8"), "did you mean ALLOWED_NETWORKS?"),
     ];

@@ -15,12 +15,22 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 17] = [
+pub const VARIABLES: [Variable; 27] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
     variable("SMTP_USERNAME", ""),
     Variable { name: "SMTP_PASSWORD", default: "", secret: true },
+    variable("ALLOWED_SENDER_DOMAINS", ""),
+    variable("RATE_LIMIT_USER", "none"),
+    variable("RATE_LIMIT_NETWORK", "none"),
+    variable("SUSPEND_AFTER", "off"),
+    Variable { name: "ALERT_WEBHOOK", default: "", secret: true },
+    variable("LOGIN_FAILURES_ADDRESS", "10/hour"),
+    variable("LOGIN_FAILURES_USER", "100/day"),
+    variable("LOGIN_TRUST_DAYS", "14"),
+    variable("LOGIN_CACHE_SIZE", "4096"),
+    variable("LOGIN_CACHE_SECONDS", "900"),
     variable("LOG_FORMAT", "text"),
     variable("LOG_LEVEL", "info"),
     variable("SASL_LISTEN", "unix:/run/relay/sasl.sock"),
@@ -53,7 +63,7 @@ const OF_RELAY_INIT: [&str; 12] = [
 ];
 
 /// Names that begin so are ours, whatever follows.
-const OUR_PREFIXES: [&str; 9] = [
+const OUR_PREFIXES: [&str; 12] = [
     "RELAY_",
     "RELAYHOST",
     "SMTP_",
@@ -63,6 +73,9 @@ const OUR_PREFIXES: [&str; 9] = [
     "ENABLE_",
     "HASHING_",
     "PUBLISH_",
+    "RATE_LIMIT",
+    "LOGIN_",
+    "SUSPEND_",
 ];
 
 /// The default of a variable; empty where there is none.

@@ -19,7 +19,7 @@ use crate::access::{self, Action, Rules, Verdict};
 use crate::metrics::{Metrics, Service};
 use crate::printable::Printable;
 use crate::reply::Reply;
-use crate::users::standing;
+use crate::users;
 use crate::users::store::{StoreError, UserStore};
 
 /// What all sessions share.
@@ -34,13 +34,13 @@ pub struct MilterService {
 fn wanted_options() -> ProtoOpts {
     ProtoOpts::NO_HELO
         | ProtoOpts::NO_DATA
-        | ProtoOpts::NO_HEADER
         | ProtoOpts::NO_EOH
         | ProtoOpts::NO_BODY
         | ProtoOpts::NO_UNKNOWN
         | ProtoOpts::NOREPLY_CONNECT
         | ProtoOpts::NOREPLY_MAIL
         | ProtoOpts::NOREPLY_RCPT
+        | ProtoOpts::NOREPLY_HEADER
 }
 
 /// The macros we ask for. Postfix sends neither {client_addr} nor {daemon_port} by default. Each
@@ -66,6 +66,7 @@ pub fn callbacks(service: &Arc<MilterService>) -> Callbacks<Session> {
         .on_connect(|context, _name, address| Box::pin(async move { connect(context, &address) }))
         .on_mail(|context, arguments| Box::pin(async move { mail(context, &arguments) }))
         .on_rcpt(|context, _arguments| Box::pin(async move { rcpt(context) }))
+        .on_header(|context, name, value| Box::pin(async move { header(context, &name, &value) }))
         .on_eom(move |context| {
             let service = Arc::clone(&at_eom);
             Box::pin(async move { end_of_message(&service, context) })
@@ -106,8 +107,8 @@ fn mail(context: &mut Context<Session>, arguments: &[CString]) -> Status {
     let message = Message {
         user: user.filter(|user| !user.is_empty()),
         tls: context.macros.get(c"{tls_version}").is_some_and(|version| !version.is_empty()),
-        sender: text(arguments.first().map(CString::as_c_str)),
-        recipients: 0,
+        sender: arguments.first().map(|sender| sender.to_bytes().to_vec()).unwrap_or_default(),
+        ..Message::default()
     };
     let Some(session) = &mut context.data else { return Status::Tempfail };
     session.message = message;
@@ -118,6 +119,12 @@ fn rcpt(context: &mut Context<Session>) -> Status {
     let Some(session) = &mut context.data else { return Status::Tempfail };
     session.message.recipients = session.message.recipients.saturating_add(1);
     noted(session, ProtoOpts::NOREPLY_RCPT)
+}
+
+fn header(context: &mut Context<Session>, name: &CStr, value: &CStr) -> Status {
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    session.message.author_fields.note(name.to_bytes(), value.to_bytes());
+    noted(session, ProtoOpts::NOREPLY_HEADER)
 }
 
 fn abort(context: &mut Context<Session>) -> Status {
@@ -147,7 +154,7 @@ fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) ->
         }
         Err(error) => {
             service.metrics.trouble(Service::Milter);
-            tracing::error!(queue_id, %error, "message not decided; the client is told to come back");
+            tracing::error!(%queue_id, %error, "message not decided; the client is told to come back");
             let reply = Reply::temporary(51, "3.0", "Temporary failure, please try again");
             refuse(&mut context.reply, &reply, Status::Tempfail)
         }
@@ -158,7 +165,8 @@ fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) ->
 
 fn decide(service: &MilterService, session: &Session) -> Result<Verdict, StoreError> {
     let user = session.message.user.as_deref();
-    let login = user.map(|user| standing(&service.store, user)).transpose()?;
+    let found = user.map(|user| users::find(&service.store, user)).transpose()?.flatten();
+    let login = user.map(|user| users::login(user, found.as_ref(), users::now()));
     Ok(access::decide(&service.rules, &rules::facts(session, login)))
 }
 
@@ -176,16 +184,16 @@ fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Stat
 
 fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
     let message = &session.message;
+    let client = session.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
     tracing::info!(
-        service = Service::Milter.label(),
-        action = verdict.action.label(),
-        reason = verdict.reason.label(),
-        client = session.client.map(tracing::field::display),
-        port = session.server_port,
-        user = message.user.as_deref().map(|user| tracing::field::display(Printable(user))),
-        sender = message.sender,
+        action = %verdict.action.label(),
+        reason = %verdict.reason.label(),
+        %client,
+        port = %session.server_port,
+        user = %Printable(message.user.as_deref().unwrap_or_default()),
+        sender = %Printable(&message.sender),
         recipients = message.recipients,
-        queue_id,
+        %queue_id,
         "message"
     );
 }

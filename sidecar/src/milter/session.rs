@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use indymilter::ProtoOpts;
 
+use crate::access::header_from::AuthorFields;
+
 /// Lives as long as the connection of one SMTP session.
 #[derive(Debug)]
 pub struct Session {
@@ -23,8 +25,9 @@ pub struct Message {
     pub user: Option<Vec<u8>>,
     pub tls: bool,
     /// The envelope sender as the client wrote it, with angle brackets.
-    pub sender: String,
+    pub sender: Vec<u8>,
     pub recipients: u32,
+    pub author_fields: AuthorFields,
 }
 
 impl Session {

@@ -22,6 +22,9 @@ pub const MAX_WAIT: Duration = Duration::from_secs(6);
 /// More waiting passwords than any pool can work off in [`MAX_WAIT`].
 const MAX_QUEUE: usize = 1024;
 
+/// The threads' nice value, of 19.
+const NICE: i32 = 10;
+
 #[derive(Debug, Error)]
 pub enum PoolError {
     #[error("too many logins at once: {MAX_QUEUE} wait, or one waited more than 6 s")]
@@ -163,6 +166,9 @@ impl Shared {
     }
 
     fn work(&self) {
+        // Whoever need not be hashed, and Postfix, goes first. Lowering one's own priority is
+        // always allowed; should it fail all the same, logins only get less even.
+        let _unneeded = rustix::process::setpriority_process(None, NICE);
         let mut arena = Arena::default();
         while let Some(job) = self.next() {
             let waited = job.queued.elapsed();

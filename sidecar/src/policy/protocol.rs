@@ -10,9 +10,9 @@ use thiserror::Error;
 
 use crate::access::Action;
 
-/// Largest request in bytes. The values come from SMTP commands of at most 2048 bytes
-/// (`line_length_limit`) and from certificates.
-pub const MAX_REQUEST: usize = 65_536;
+/// Largest request in bytes. The longest values come from SMTP commands of at most 2048 bytes
+/// (`line_length_limit`), and four more from a client's certificate.
+pub const MAX_REQUEST: usize = 32_768;
 
 /// What we use of a request. An attribute that is absent is empty, as Postfix sends unknown ones.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub server_port: &'a [u8],
     pub sender: &'a [u8],
     pub recipient: &'a [u8],
+    /// Accepted recipients, at DATA; 0 before.
+    pub recipient_count: &'a [u8],
     pub queue_id: &'a [u8],
     pub sasl_username: &'a [u8],
     pub encryption_protocol: &'a [u8],
@@ -61,7 +63,7 @@ pub fn next_request(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError
 pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
-    let mut seen = [false; 10];
+    let mut seen = [false; 11];
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let equals = line.iter().position(|byte| *byte == b'=').ok_or(DecodeError::NoValue)?;
         let (name, value) = line.split_at(equals);
@@ -77,6 +79,7 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
             b"queue_id" => (7, "queue_id", &mut found.queue_id),
             b"sasl_username" => (8, "sasl_username", &mut found.sasl_username),
             b"encryption_protocol" => (9, "encryption_protocol", &mut found.encryption_protocol),
+            b"recipient_count" => (10, "recipient_count", &mut found.recipient_count),
             _ => continue,
         };
         if let Some(seen) = seen.get_mut(number) {
@@ -123,6 +126,7 @@ mod tests {
             server_port: b"587",
             sender: b"alice@example.org",
             recipient: b"we ird=q@example.com",
+            recipient_count: b"0",
             queue_id: b"",
             sasl_username: b"alice",
             encryption_protocol: b"TLSv1.3",

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::protocol::Request;
+use crate::access::senders::EnvelopeSender;
 
 /// What the request says, before the database is asked how the user stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +13,21 @@ pub struct Claim<'a> {
     /// The name that Postfix got from our own OK reply.
     pub user: Option<&'a [u8]>,
     pub tls: bool,
+    pub sender: EnvelopeSender,
+    pub stage: Stage,
+}
+
+/// What Postfix asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// One recipient.
+    Recipient,
+    /// The whole message before its content, with so many accepted recipients. Only here is a
+    /// message counted: later a milter may still refuse it, earlier the recipients are not known,
+    /// and a bare `<postmaster>` is asked about nowhere else.
+    Data { recipients: u32 },
+    /// Any other stage, at which nothing is counted.
+    Other,
 }
 
 /// Reads the claim out of a request.
@@ -20,7 +36,18 @@ pub fn claim<'a>(request: &Request<'a>) -> Claim<'a> {
         client: address(request.client_address),
         user: Some(request.sasl_username).filter(|name| !name.is_empty()),
         tls: !request.encryption_protocol.is_empty(),
+        sender: EnvelopeSender::from_policy(request.sender),
+        stage: match request.protocol_state {
+            b"RCPT" => Stage::Recipient,
+            b"DATA" => Stage::Data { recipients: count(request.recipient_count) },
+            _ => Stage::Other,
+        },
     }
+}
+
+/// A message has a recipient at least; a count that cannot be read is one.
+fn count(text: &[u8]) -> u32 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(1).max(1)
 }
 
 /// An address as Postfix writes it, unmapped.
@@ -52,5 +79,18 @@ mod tests {
         let request = Request { client_address: b"192.0.2.1", ..Request::default() };
         let claim = claim(&request);
         assert_eq!((claim.user, claim.tls), (None, false));
+        assert_eq!((claim.sender, claim.stage), (EnvelopeSender::Null, Stage::Other));
+    }
+
+    #[test]
+    fn a_message_is_counted_at_data_with_its_recipients() {
+        for (count, expected) in [("3", 3), ("0", 1), ("", 1), ("x", 1), ("-1", 1)] {
+            let request = Request {
+                protocol_state: b"DATA",
+                recipient_count: count.as_bytes(),
+                ..Request::default()
+            };
+            assert_eq!(claim(&request).stage, Stage::Data { recipients: expected }, "{count}");
+        }
     }
 }

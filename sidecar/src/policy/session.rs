@@ -10,11 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::protocol::{self, DecodeError, Request};
 use super::rules;
-use crate::access::{self, Facts, Rules, Verdict};
+use super::rules::Stage;
+use crate::access::{self, Action, Facts, Rules, Verdict};
+use crate::alerts::Alerts;
+use crate::ledger::{Charged, Ledger};
+use crate::listener::hung_up;
 use crate::metrics::{Metrics, Service};
 use crate::printable::Printable;
-use crate::users::standing;
-use crate::users::store::{StoreError, UserStore};
+use crate::users::store::{ChangeError, StoreError, UserStore};
+use crate::users::{self, UserName};
 
 /// A peer that does not take our answer for this long is gone; Postfix reads at once.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +28,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct PolicyService {
     pub rules: Arc<Rules>,
     pub store: UserStore,
+    pub ledger: Arc<Ledger>,
+    pub alerts: Alerts,
     pub metrics: Metrics,
 }
 
@@ -48,14 +54,25 @@ pub enum SessionError {
 ///
 /// When the peer breaks the protocol or the connection, or the database cannot be read.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+    stream: S,
     service: Arc<PolicyService>,
     stopping: CancellationToken,
+) -> Result<(), SessionError> {
+    match run(stream, &service, &stopping).await {
+        Err(SessionError::Io(error)) if hung_up(&error) => Ok(()),
+        end => end,
+    }
+}
+
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    service: &PolicyService,
+    stopping: &CancellationToken,
 ) -> Result<(), SessionError> {
     let mut buffer = Vec::with_capacity(2048);
     loop {
         while let Some((lines, used)) = protocol::next_request(&buffer)? {
-            let verdict = answer(&service, &protocol::decode(lines)?)?;
+            let verdict = answer(service, &protocol::decode(lines)?).await?;
             buffer.drain(..used);
             let text = protocol::encode(&verdict.action);
             match tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(text.as_bytes())).await {
@@ -74,32 +91,98 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Facts, decision, effects.
-fn answer(service: &PolicyService, request: &Request<'_>) -> Result<Verdict, StoreError> {
+async fn answer(service: &PolicyService, request: &Request<'_>) -> Result<Verdict, SessionError> {
     let claim = rules::claim(request);
-    let login = claim.user.map(|user| standing(&service.store, user)).transpose()?;
-    let facts = Facts { client: claim.client, login, tls: claim.tls };
-    let verdict = access::decide(&service.rules, &facts);
+    let now = users::now();
+    let found = claim.user.map(|user| users::find(&service.store, user)).transpose()?.flatten();
+    let facts = Facts {
+        client: claim.client,
+        login: claim.user.map(|user| users::login(user, found.as_ref(), now)),
+        tls: claim.tls,
+        sender: claim.sender.clone(),
+        authors: Ok(Vec::new()),
+    };
+    let mut verdict = access::decide(&service.rules, &facts);
+    if verdict.action == Action::Permit {
+        let subject = match (&found, claim.client) {
+            (Some((name, user)), _) => Some(service.ledger.user(name, user)),
+            (None, client) => client.map(|client| service.ledger.network(client)),
+        };
+        let charged = subject.map(|subject| match claim.stage {
+            Stage::Recipient => service.ledger.look_ahead(&subject, now),
+            Stage::Data { recipients } => service.ledger.charge(&subject, now, recipients),
+            Stage::Other => Charged::Within,
+        });
+        match charged {
+            None | Some(Charged::Within) => {}
+            Some(Charged::Exceeded(exceeded)) => verdict = access::over_limit(&exceeded.limit),
+            Some(Charged::PassedCeiling) => {
+                if let Some((name, _)) = found {
+                    suspend(service, name, Printable(request.client_address).to_string()).await?;
+                }
+                verdict = access::suspended();
+            }
+        }
+    }
     service.metrics.decision(Service::Policy, &verdict);
+    log(request, &verdict);
+    Ok(verdict)
+}
+
+/// Marks the user in the database, so that login and mail are refused from now on, and tells it
+/// once: a user sends over many connections.
+async fn suspend(
+    service: &PolicyService,
+    name: UserName,
+    client: String,
+) -> Result<(), SessionError> {
+    let (store, user) = (service.store.clone(), name.clone());
+    let marked = tokio::task::spawn_blocking(move || {
+        let mut first = false;
+        store.update(&user, |user| {
+            first = user.suspended.is_none();
+            user.suspended.get_or_insert_with(users::now);
+        })?;
+        Ok::<bool, ChangeError>(first)
+    });
+    match marked.await {
+        Ok(Ok(true)) => {}
+        // Marked by another connection, or removed a moment ago.
+        Ok(Ok(false) | Err(ChangeError::Unknown(_) | ChangeError::Exists(_))) => return Ok(()),
+        Ok(Err(ChangeError::Store(error))) => return Err(error.into()),
+        Err(error) => return Err(io::Error::other(error).into()),
+    }
+    tracing::error!(
+        user = %name, %client,
+        "user suspended: it tried to send more than SUSPEND_AFTER allows; its password may be \
+         stolen. Change it, then run: relay user enable {name}"
+    );
+    service.metrics.suspended();
+    service.alerts.suspended(&name, &client, users::now());
+    Ok(())
+}
+
+fn log(request: &Request<'_>, verdict: &Verdict) {
     tracing::info!(
-        service = Service::Policy.label(),
-        action = verdict.action.label(),
-        reason = verdict.reason.label(),
+        action = %verdict.action.label(),
+        reason = %verdict.reason.label(),
         client = %Printable(request.client_address),
         port = %Printable(request.server_port),
+        stage = %Printable(request.protocol_state),
         user = %Printable(request.sasl_username),
         sender = %Printable(request.sender),
         recipient = %Printable(request.recipient),
         queue_id = %Printable(request.queue_id),
-        "recipient"
+        "policy"
     );
-    Ok(verdict)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::access::networks::{self, Networks};
-    use crate::users::{User, UserName};
+    use crate::ledger::DefaultLimits;
+    use crate::users::User;
 
     async fn ask(service: PolicyService, text: &str) -> (String, Result<(), SessionError>) {
         let (mut ours, theirs) = tokio::io::duplex(1 << 20);
@@ -112,18 +195,30 @@ mod tests {
     }
 
     fn service(folder: &std::path::Path) -> PolicyService {
+        service_with(folder, DefaultLimits::default())
+    }
+
+    fn service_with(folder: &std::path::Path, limits: DefaultLimits) -> PolicyService {
         let networks = Networks::new(networks::parse("192.0.2.0/24").unwrap(), Vec::new());
+        let store = UserStore::open(folder).unwrap();
+        let ledger = Ledger::open(store.clone(), limits, Duration::from_secs(1)).unwrap();
         PolicyService {
-            rules: Arc::new(Rules { networks, login_enabled: true }),
-            store: UserStore::open(folder).unwrap(),
+            rules: Arc::new(Rules { networks, login_enabled: true, network_senders: Vec::new() }),
+            ledger: Arc::new(ledger),
+            alerts: Alerts::start(None).unwrap(),
+            store,
             metrics: Metrics::new().unwrap(),
         }
     }
 
     fn request(client: &str, user: &str) -> String {
+        request_at("RCPT", client, user)
+    }
+
+    fn request_at(stage: &str, client: &str, user: &str) -> String {
         format!(
-            "request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address={client}\n\
-             sasl_username={user}\nencryption_protocol=TLSv1.3\n\n"
+            "request=smtpd_access_policy\nprotocol_state={stage}\nclient_address={client}\n\
+             sasl_username={user}\nencryption_protocol=TLSv1.3\nrecipient_count=1\n\n"
         )
     }
 
@@ -158,5 +253,49 @@ mod tests {
             assert_eq!(answer, "", "{text:.40}");
             assert!(end.is_err(), "{text:.40}");
         }
+    }
+
+    fn actions(answer: &str) -> Vec<&str> {
+        let actions = answer.split("\n\n").filter(|action| !action.is_empty());
+        let codes = actions.map(|action| action.strip_prefix("action=").unwrap());
+        codes.map(|code| code.get(..9).unwrap_or(code)).collect()
+    }
+
+    #[tokio::test]
+    async fn messages_are_counted_at_data_and_refused_at_rcpt_when_the_limit_is_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = "2/hour".parse().unwrap();
+        let service = service_with(folder.path(), DefaultLimits { user, ..Default::default() });
+        let alice = UserName::parse("alice").unwrap();
+        service.store.add(&alice, &User::new("unused".into(), 0, None)).unwrap();
+        let (rcpt, data) =
+            (request("203.0.113.9", "alice"), request_at("DATA", "203.0.113.9", "alice"));
+        let dialog = [&rcpt, &rcpt, &rcpt, &data, &rcpt, &data, &data, &rcpt];
+        let text: String = dialog.into_iter().map(String::as_str).collect();
+        let (answer, _) = ask(service, &(text + &request("192.0.2.9", ""))).await;
+        let over = "450 4.7.1";
+        let expected = ["DUNNO", "DUNNO", "DUNNO", "DUNNO", "DUNNO", "DUNNO", over, over, "DUNNO"];
+        assert_eq!(actions(&answer), expected);
+    }
+
+    #[tokio::test]
+    async fn a_user_who_passes_the_ceiling_is_suspended() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = DefaultLimits {
+            user: "1/hour".parse().unwrap(),
+            ceiling: "3x".parse().unwrap(),
+            ..Default::default()
+        };
+        let service = service_with(folder.path(), limits);
+        let (store, metrics) = (service.store.clone(), service.metrics.clone());
+        let alice = UserName::parse("alice").unwrap();
+        store.add(&alice, &User::new("unused".into(), 0, None)).unwrap();
+        let data = request_at("DATA", "203.0.113.9", "alice");
+        let (answer, _) = ask(service, &data.repeat(6)).await;
+        let (over, suspended) = ("450 4.7.1", "554 5.7.1");
+        assert_eq!(actions(&answer), ["DUNNO", over, over, suspended, suspended, suspended]);
+        assert!(store.get(&alice).unwrap().unwrap().suspended.is_some());
+        let text = String::from_utf8(metrics.text(None).unwrap()).unwrap();
+        assert!(text.contains("relay_users_suspended_total 1"), "{text}");
     }
 }

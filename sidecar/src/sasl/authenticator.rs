@@ -1,18 +1,25 @@
 //! Is this the password of this user?
 //!
-//! Unknown and disabled users, and names that are none, cost one hash like a wrong password does:
-//! neither the answer nor its time tells who exists.
+//! The order is: guessing limits, cache, hash. Unknown and disabled users, and names that are none,
+//! go the same way as a wrong password: neither the answer nor its time tells who exists.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use thiserror::Error;
 
 use super::mechanism::Credentials;
 use super::outcome::{AuthResult, Outcome};
+use crate::access::Standing;
+use crate::ledger::Ledger;
+use crate::limits::guessing::{GuessLimits, GuessedBy, Guesses};
+use crate::metrics::Metrics;
+use crate::password::cache::{Mac, VerifiedCache};
 use crate::password::pool::{HashingPool, PoolError};
 use crate::password::{self, Arena, Cost, HashError, Password};
 use crate::users::store::{ChangeError, StoreError, UserStore};
-use crate::users::{User, UserName};
+use crate::users::{Credential, User, UserName, now};
 
 /// We cannot tell, and must not guess: the client is asked to come back.
 #[derive(Debug, Error)]
@@ -23,15 +30,29 @@ pub enum AuthTrouble {
     Pool(#[from] PoolError),
 }
 
-#[derive(Debug, Clone)]
-pub struct Authenticator {
-    store: UserStore,
-    pool: HashingPool,
-    cost: Cost,
+/// What an authenticator works with.
+#[derive(Debug)]
+pub struct Parts {
+    pub store: UserStore,
+    pub ledger: Arc<Ledger>,
+    pub pool: HashingPool,
+    pub cache: VerifiedCache,
+    pub guess_limits: GuessLimits,
+    pub cost: Cost,
     /// `ENABLE_SASL`.
-    enabled: bool,
+    pub enabled: bool,
+    pub metrics: Metrics,
+}
+
+#[derive(Debug, Clone)]
+pub struct Authenticator(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    guesses: Mutex<Guesses>,
     /// The hash that passwords of nobody are checked against.
-    decoy: Arc<str>,
+    decoy: String,
 }
 
 impl Authenticator {
@@ -40,89 +61,97 @@ impl Authenticator {
     /// # Errors
     ///
     /// When the system has no random numbers or argon2 refuses the cost.
-    pub fn new(
-        store: UserStore,
-        pool: HashingPool,
-        cost: Cost,
-        enabled: bool,
-    ) -> Result<Self, HashError> {
+    pub fn new(parts: Parts) -> Result<Self, HashError> {
         // Any password does: its hash is compared, and the result is thrown away.
-        let decoy = password::hash(&Password::received(b"decoy"), cost, &mut Arena::default())?;
-        Ok(Self { store, pool, cost, enabled, decoy: decoy.into() })
+        let decoy = Password::received(b"decoy");
+        let decoy = password::hash(&decoy, parts.cost, &mut Arena::default())?;
+        let guesses = Mutex::new(Guesses::new(parts.guess_limits));
+        Ok(Self(Arc::new(Shared { parts, guesses, decoy })))
     }
 
     pub fn enabled(&self) -> bool {
-        self.enabled
+        self.0.parts.enabled
     }
 
-    /// Checks what a client claims.
+    /// Checks what a client claims, and counts it when it is wrong.
     ///
     /// # Errors
     ///
     /// When the database or the pool is in trouble; a permanent refusal would then make mail
     /// clients forget a right password.
-    pub async fn check(&self, credentials: Credentials) -> Result<Outcome, AuthTrouble> {
-        let name = user_name(&credentials.authentication_identity);
-        let mut user = self.read(name.as_ref())?;
+    pub async fn check(
+        &self,
+        credentials: &Credentials,
+        client: Option<IpAddr>,
+    ) -> Result<Outcome, AuthTrouble> {
+        let identity = &credentials.authentication_identity;
+        let name = user_name(identity);
+        // Guesses at what is no name count like others; what they are filed under is never shown.
+        let filed_under = name.as_ref().map_or_else(
+            || String::from_utf8_lossy(identity).into_owned(),
+            |name| name.as_str().to_owned(),
+        );
+        let claim = Claim { credentials, client, name: name.as_ref(), filed_under: &filed_under };
+        if let Some(result) = self.0.guessed_too_often(&claim) {
+            return Ok(Outcome { result, user: name });
+        }
+        let mut user = self.0.read(name.as_ref())?;
         loop {
-            let result = self.judge(&credentials, name.as_ref(), user.as_ref()).await?;
+            let result = self.0.judge(&claim, user.as_ref()).await?;
             // The user may have been changed or removed while the hash was computed, and what is
             // true at the moment of the answer counts.
-            let now = self.read(name.as_ref())?;
-            if now == user || result != AuthResult::Accepted {
+            let now = self.0.read(name.as_ref())?;
+            if now == user || !matches!(result, Judged::Right(_)) {
+                let result = self.settle(&claim, user.as_ref(), result);
                 return Ok(Outcome { result, user: name });
             }
             user = now;
         }
     }
 
-    fn read(&self, name: Option<&UserName>) -> Result<Option<User>, StoreError> {
-        name.map_or(Ok(None), |name| self.store.get(name))
-    }
-
-    async fn judge(
-        &self,
-        credentials: &Credentials,
-        name: Option<&UserName>,
-        user: Option<&User>,
-    ) -> Result<AuthResult, AuthTrouble> {
-        let stored = user.and_then(|user| user.credentials.first());
-        let phc = stored.map_or(&*self.decoy, |credential| credential.hash.as_str());
-        let password = credentials.password.clone();
-        let matches = self.pool.verify(password.clone(), phc.to_owned()).await?;
-        let authorization_identity = &credentials.authorization_identity;
-        let acts_as_itself =
-            authorization_identity.is_empty() || user_name(authorization_identity).as_ref() == name;
-        Ok(match user {
-            None => AuthResult::UserUnknown,
-            Some(_) if !matches => AuthResult::WrongPassword,
-            Some(user) if !user.enabled => AuthResult::UserDisabled,
-            Some(_) if !acts_as_itself => AuthResult::OtherIdentity,
-            Some(_) => {
-                if let Some(name) = name {
-                    self.renew_outdated_hash(name, password, phc);
-                }
+    /// The effects of a judgement on the accounts.
+    fn settle(&self, claim: &Claim<'_>, user: Option<&User>, judged: Judged) -> AuthResult {
+        let credential = match judged {
+            Judged::Wrong(result) => return result,
+            Judged::Right(credential) => credential,
+        };
+        let (Some(name), Some(user)) = (claim.name, user) else { return AuthResult::UserUnknown };
+        let authorization_identity = &claim.credentials.authorization_identity;
+        let acts_as_itself = authorization_identity.is_empty()
+            || user_name(authorization_identity).as_ref() == Some(name);
+        match user.standing(now()) {
+            Standing::Enabled if !acts_as_itself => AuthResult::OtherIdentity,
+            Standing::Enabled if !user.may_log_in_from(claim.client) => AuthResult::OtherNetwork,
+            Standing::Enabled => {
+                self.0.parts.ledger.logged_in(name, &credential.label, claim.client, now());
+                self.renew_outdated_hash(name, &claim.credentials.password, &credential.hash);
                 AuthResult::Accepted
             }
-        })
+            Standing::Disabled => AuthResult::UserDisabled,
+            Standing::Suspended => AuthResult::UserSuspended,
+            Standing::Expired => AuthResult::Expired,
+            Standing::Unknown => AuthResult::UserUnknown,
+        }
     }
 
-    /// Hashes the password anew when the configured cost has changed; only now is it known. The
-    /// login does not wait for it, and goes well without it.
-    fn renew_outdated_hash(&self, name: &UserName, password: Password, phc: &str) {
-        if !password::is_outdated(phc, self.cost) {
+    /// Hashes the password anew when the configured cost has changed or the hash came from another
+    /// server; only now is the password known. The login does not wait for it.
+    fn renew_outdated_hash(&self, name: &UserName, password: &Password, phc: &str) {
+        if !password::is_outdated(phc, self.0.parts.cost) {
             return;
         }
-        let (this, name, old) = (self.clone(), name.clone(), phc.to_owned());
+        let (this, name) = (Arc::clone(&self.0), name.clone());
+        let (password, old) = (password.clone(), phc.to_owned());
         tokio::spawn(async move {
-            let new = match this.pool.hash(password, this.cost).await {
+            let parts = &this.parts;
+            let new = match parts.pool.hash(password, parts.cost).await {
                 Ok(new) => new,
                 Err(error) => {
                     tracing::warn!(user = %name, %error, "hash not renewed; trying at the next login");
                     return;
                 }
             };
-            match this.store.update(&name, |user: &mut User| replace_hash(user, &old, new)) {
+            match parts.store.update(&name, |user: &mut User| replace_hash(user, &old, new)) {
                 Ok(_) => tracing::info!(user = %name, "hash renewed with the configured cost"),
                 Err(ChangeError::Unknown(_) | ChangeError::Exists(_)) => {}
                 Err(ChangeError::Store(error)) => {
@@ -131,6 +160,100 @@ impl Authenticator {
             }
         });
     }
+}
+
+/// What a client claims, and from where.
+struct Claim<'a> {
+    credentials: &'a Credentials,
+    client: Option<IpAddr>,
+    name: Option<&'a UserName>,
+    filed_under: &'a str,
+}
+
+/// What a password turned out to be.
+enum Judged {
+    Right(Credential),
+    Wrong(AuthResult),
+}
+
+impl Shared {
+    fn read(&self, name: Option<&UserName>) -> Result<Option<User>, StoreError> {
+        name.map_or(Ok(None), |name| self.parts.store.get(name))
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn guessed_too_often(&self, claim: &Claim<'_>) -> Option<AuthResult> {
+        let ledger = &self.parts.ledger;
+        let known = claim.name.zip(claim.client);
+        let known = known.is_some_and(|(name, client)| ledger.knows(name, client, now()));
+        match self.guesses().judge(now(), claim.client, claim.filed_under, known)? {
+            GuessedBy::Address => Some(AuthResult::LimitedAddress),
+            GuessedBy::User => Some(AuthResult::LimitedUser),
+        }
+    }
+
+    /// Compares the password with each of the user's: from the cache where it can be, otherwise
+    /// hash by hash.
+    async fn judge(&self, claim: &Claim<'_>, user: Option<&User>) -> Result<Judged, AuthTrouble> {
+        let password = &claim.credentials.password;
+        let mac = self.parts.cache.mac(claim.filed_under, password);
+        let stored: Vec<&Credential> = user
+            .map(|user| user.credentials.iter().filter(|c| !c.is_expired(now())).collect())
+            .unwrap_or_default();
+        let cached = stored
+            .iter()
+            .find(|credential| self.parts.cache.contains(&mac, &credential.hash, Instant::now()));
+        if let Some(credential) = cached {
+            return Ok(Judged::Right((*credential).clone()));
+        }
+        // Bound to the stored hashes, so that a password that becomes right is not refused.
+        let fingerprint = fingerprint(&mac, &stored);
+        let known_wrong = self.guesses().known_wrong(claim.filed_under, fingerprint);
+        if !known_wrong {
+            if stored.is_empty() {
+                self.parts.pool.verify(password.clone(), self.decoy.clone()).await?;
+            }
+            for credential in &stored {
+                let phc = credential.hash.clone();
+                if self.parts.pool.verify(password.clone(), phc).await? {
+                    self.parts.cache.insert(&mac, &credential.hash, Instant::now());
+                    return Ok(Judged::Right((*credential).clone()));
+                }
+            }
+        }
+        self.count_wrong(claim, fingerprint);
+        let result =
+            if user.is_some() { AuthResult::WrongPassword } else { AuthResult::UserUnknown };
+        Ok(Judged::Wrong(result))
+    }
+
+    fn count_wrong(&self, claim: &Claim<'_>, fingerprint: u64) {
+        let mut guesses = self.guesses();
+        guesses.wrong(now(), claim.client, claim.filed_under, fingerprint);
+        let evicted = guesses.take_evicted();
+        self.parts.metrics.guesses(guesses.remembered(), evicted);
+        drop(guesses);
+        if evicted > 0 {
+            tracing::warn!(
+                evicted,
+                "wrong passwords come from so many addresses that the oldest counts were forgotten"
+            );
+        }
+    }
+}
+
+/// Tells distinct wrong passwords apart without keeping one.
+fn fingerprint(mac: &Mac, stored: &[&Credential]) -> u64 {
+    let mut hasher = blake3::Hasher::new_keyed(mac);
+    for credential in stored {
+        hasher.update(credential.hash.as_bytes()).update(b"\0");
+    }
+    let mut short = [0; 8];
+    hasher.finalize_xof().fill(&mut short);
+    u64::from_le_bytes(short)
 }
 
 /// Replaces this very hash; a password that was changed in the meantime stays as it is.
@@ -145,78 +268,4 @@ fn user_name(identity: &[u8]) -> Option<UserName> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::Metrics;
-
-    const CHEAP: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
-
-    fn authenticator(folder: &std::path::Path, cost: Cost) -> Authenticator {
-        let pool = HashingPool::start(1, &Metrics::new().unwrap()).unwrap();
-        Authenticator::new(UserStore::open(folder).unwrap(), pool, cost, true).unwrap()
-    }
-
-    fn claim(authorization: &str, authentication: &str, password: &str) -> Credentials {
-        Credentials {
-            authentication_identity: authentication.into(),
-            authorization_identity: authorization.into(),
-            password: Password::received(password.as_bytes()),
-        }
-    }
-
-    fn add(store: &UserStore, name: &str, password: &str) -> UserName {
-        let name = UserName::parse(name).unwrap();
-        let password = Password::choose(password.as_bytes()).unwrap();
-        let hash = password::hash(&password, CHEAP, &mut Arena::default()).unwrap();
-        store.add(&name, &User::new(hash, 0, None)).unwrap();
-        name
-    }
-
-    #[tokio::test]
-    async fn who_is_let_in() {
-        let folder = tempfile::tempdir().unwrap();
-        let authenticator = authenticator(folder.path(), CHEAP);
-        add(&authenticator.store, "alice", "secret");
-        let disabled = add(&authenticator.store, "bob", "secret");
-        authenticator.store.update(&disabled, |user| user.enabled = false).unwrap();
-        let cases = [
-            ("", "alice", "secret", AuthResult::Accepted, Some("alice")),
-            ("alice", "alice", "secret", AuthResult::Accepted, Some("alice")),
-            ("ALICE", "Alice", "secret", AuthResult::Accepted, Some("alice")),
-            ("bob", "alice", "secret", AuthResult::OtherIdentity, Some("alice")),
-            ("\u{ff}", "alice", "secret", AuthResult::OtherIdentity, Some("alice")),
-            ("", "alice", "Secret", AuthResult::WrongPassword, Some("alice")),
-            ("", "alice", "secret ", AuthResult::WrongPassword, Some("alice")),
-            ("", "bob", "secret", AuthResult::UserDisabled, Some("bob")),
-            ("", "bob", "wrong", AuthResult::WrongPassword, Some("bob")),
-            ("", "carol", "secret", AuthResult::UserUnknown, Some("carol")),
-            ("", "not a name", "secret", AuthResult::UserUnknown, None),
-        ];
-        for (authorization, authentication, password, result, user) in cases {
-            let outcome =
-                authenticator.check(claim(authorization, authentication, password)).await.unwrap();
-            assert_eq!(outcome.result, result, "{authorization} {authentication} {password}");
-            assert_eq!(outcome.user.as_ref().map(UserName::as_str), user);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_good_login_renews_a_hash_of_another_cost() {
-        let folder = tempfile::tempdir().unwrap();
-        let dearer = Cost { iterations: 2, ..CHEAP };
-        let authenticator = authenticator(folder.path(), dearer);
-        let alice = add(&authenticator.store, "alice", "secret");
-        authenticator.check(claim("", "alice", "secret")).await.unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        loop {
-            let user = authenticator.store.get(&alice).unwrap().unwrap();
-            if !password::is_outdated(&user.credentials[0].hash, dearer) {
-                break;
-            }
-            assert!(std::time::Instant::now() < deadline, "the hash was not renewed");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        let outcome = authenticator.check(claim("", "alice", "secret")).await.unwrap();
-        assert_eq!(outcome.result, AuthResult::Accepted);
-    }
-}
+pub mod tests;

@@ -9,6 +9,15 @@ pub enum AuthResult {
     WrongPassword,
     UserUnknown,
     UserDisabled,
+    UserSuspended,
+    /// The user or all its passwords.
+    Expired,
+    /// The user may log in from some networks, and this is none of them.
+    OtherNetwork,
+    /// Too many distinct wrong passwords from this address: not looked at.
+    LimitedAddress,
+    /// Too many distinct wrong passwords for this user: not looked at.
+    LimitedUser,
     /// The authorization identity is another user's.
     OtherIdentity,
     /// The response is no valid base64 or no valid message of the mechanism.
@@ -23,11 +32,16 @@ pub enum AuthResult {
 }
 
 impl AuthResult {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Accepted,
         Self::WrongPassword,
         Self::UserUnknown,
         Self::UserDisabled,
+        Self::UserSuspended,
+        Self::Expired,
+        Self::OtherNetwork,
+        Self::LimitedAddress,
+        Self::LimitedUser,
         Self::OtherIdentity,
         Self::Malformed,
         Self::UnsupportedMechanism,
@@ -42,6 +56,11 @@ impl AuthResult {
             Self::WrongPassword => "wrong_password",
             Self::UserUnknown => "user_unknown",
             Self::UserDisabled => "user_disabled",
+            Self::UserSuspended => "user_suspended",
+            Self::Expired => "expired",
+            Self::OtherNetwork => "other_network",
+            Self::LimitedAddress => "limited_address",
+            Self::LimitedUser => "limited_user",
             Self::OtherIdentity => "other_identity",
             Self::Malformed => "malformed",
             Self::UnsupportedMechanism => "unsupported_mechanism",

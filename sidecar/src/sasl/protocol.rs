@@ -166,7 +166,6 @@ pub enum Reply<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailCode {
     TempFail,
-    AuthzFail,
     InvalidBase64,
 }
 
@@ -201,7 +200,6 @@ pub fn encode(reply: &Reply<'_>) -> String {
         if let Some(code) = code {
             line.push_str(match code {
                 FailCode::TempFail => "\ttemp\tcode=temp_fail",
-                FailCode::AuthzFail => "\tcode=authz_fail",
                 FailCode::InvalidBase64 => "\tcode=invalid_base64",
             });
         }

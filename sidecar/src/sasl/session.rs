@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use super::outcome::{AuthResult, Outcome};
 use super::protocol::{self, Auth, Command, DecodeError, FailCode, Reply};
 use crate::listener::hung_up;
 use crate::metrics::{Metrics, Service};
+use crate::policy::rules::address;
 use crate::printable::Printable;
 
 /// Exchanges that one connection may have open. Postfix has one at a time, but leaves it open when
@@ -29,17 +31,23 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same words for each refusal, so that they do not tell which it was.
 const REFUSED: &str = "wrong user name or password";
 
+/// A refusal comes this long after the request, whatever it is for and however little it cost:
+/// its time then tells nothing. It also slows one connection's guesses down. A wrong password of a
+/// user with eight passwords takes a quarter of it.
+pub const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+
 /// What all sessions share.
 #[derive(Debug)]
 pub struct SaslService {
     pub authenticator: Authenticator,
     pub metrics: Metrics,
+    refusal_delay: Duration,
     connections: AtomicU64,
 }
 
 impl SaslService {
-    pub fn new(authenticator: Authenticator, metrics: Metrics) -> Self {
-        Self { authenticator, metrics, connections: AtomicU64::new(0) }
+    pub fn new(authenticator: Authenticator, metrics: Metrics, refusal_delay: Duration) -> Self {
+        Self { authenticator, metrics, refusal_delay, connections: AtomicU64::new(0) }
     }
 }
 
@@ -103,7 +111,9 @@ struct Pending {
 struct Request {
     id: u32,
     mechanism: Mechanism,
+    /// The client's address, as Postfix wrote it and safe to print.
     client: String,
+    address: Option<IpAddr>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -191,7 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let outcome = Outcome::of(AuthResult::UnsupportedMechanism);
             return self.finish(auth.id, None, &client, &outcome, started).await;
         };
-        let request = Request { id: auth.id, mechanism, client };
+        let address = auth.remote_address.and_then(address);
+        let request = Request { id: auth.id, mechanism, client, address };
         let refusal = if !self.service.authenticator.enabled() {
             Some(AuthResult::LoginOff)
         } else if !auth.secured {
@@ -264,8 +275,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         credentials: Credentials,
         started: Instant,
     ) -> Result<(), SessionError> {
-        match self.service.authenticator.check(credentials).await {
-            Ok(outcome) => self.end(request, &outcome, started).await,
+        match self.service.authenticator.check(&credentials, request.address).await {
+            Ok(outcome) => {
+                if outcome.result != AuthResult::Accepted {
+                    let due = tokio::time::Instant::from_std(started + self.service.refusal_delay);
+                    tokio::time::sleep_until(due).await;
+                }
+                self.end(request, &outcome, started).await
+            }
             Err(trouble) => {
                 let metrics = &self.service.metrics;
                 metrics.auth(Some(request.mechanism), AuthResult::Trouble, started.elapsed());
@@ -307,16 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<(), SessionError> {
         let took = started.elapsed();
         self.service.metrics.auth(mechanism, outcome.result, took);
-        let user = outcome.user.as_ref().map(|user| Printable(user.as_str().as_bytes()));
-        tracing::info!(
-            service = Service::Sasl.label(),
-            result = outcome.result.label(),
-            user = user.map(tracing::field::display),
-            client,
-            mechanism = mechanism.map(Mechanism::name),
-            milliseconds = took.as_millis(),
-            "login"
-        );
+        log(mechanism, client, outcome, took);
         let line = final_reply(id, outcome);
         self.write(&line).await
     }
@@ -326,6 +334,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Ok(written) => Ok(written?),
             Err(_) => Err(SessionError::WriteTimeout),
         }
+    }
+}
+
+/// One line a login. README gives the pattern by which fail2ban finds the client's address in the
+/// line of a refusal: the fields before it hold nothing that a client chose.
+fn log(mechanism: Option<Mechanism>, client: &str, outcome: &Outcome, took: Duration) {
+    let user = outcome.user.as_ref().map(|user| user.as_str()).unwrap_or_default();
+    let (result, mechanism) = (outcome.result.label(), mechanism.map_or("other", Mechanism::name));
+    let (user, milliseconds) = (Printable(user.as_bytes()), took.as_millis());
+    if outcome.result == AuthResult::Accepted {
+        tracing::info!(%result, %client, %mechanism, %user, milliseconds, "login accepted");
+    } else {
+        tracing::warn!(%result, %client, %mechanism, %user, milliseconds, "login refused");
     }
 }
 
@@ -341,12 +362,17 @@ fn final_reply(id: u32, outcome: &Outcome) -> String {
             (None, "mechanism not supported: use PLAIN or LOGIN")
         }
         (AuthResult::Malformed, _) => (Some(FailCode::InvalidBase64), "malformed response"),
-        (AuthResult::OtherIdentity, _) => (Some(FailCode::AuthzFail), REFUSED),
         (
             AuthResult::Accepted
+            | AuthResult::OtherIdentity
             | AuthResult::WrongPassword
             | AuthResult::UserUnknown
             | AuthResult::UserDisabled
+            | AuthResult::UserSuspended
+            | AuthResult::Expired
+            | AuthResult::OtherNetwork
+            | AuthResult::LimitedAddress
+            | AuthResult::LimitedUser
             | AuthResult::Trouble,
             _,
         ) => (None, REFUSED),

@@ -1,4 +1,4 @@
-//! The users in LMDB. Nothing outside this file knows LMDB.
+//! The users and their accounts in LMDB. Nothing outside this file knows LMDB.
 //!
 //! The daemon and each `relay user …` open the same environment; a reader sees what was committed
 //! before its transaction began, so a change holds from the next login on.
@@ -11,9 +11,12 @@ use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::{User, UserName};
+use crate::limits::account::{Account, AccountKey};
 
 /// Address space, not memory: the file is as long as what is in it. Every process must use the
 /// same number, or a reader of the smaller map fails when the larger one has grown.
@@ -75,6 +78,7 @@ pub type Listed = (String, Result<User, StoreError>);
 pub struct UserStore {
     env: Env<WithoutTls>,
     users: Database<Bytes, Bytes>,
+    accounts: Database<Bytes, Bytes>,
 }
 
 impl std::fmt::Debug for UserStore {
@@ -98,8 +102,9 @@ impl UserStore {
         check_length(&env, &path)?;
         let mut txn = env.write_txn()?;
         let users = env.create_database(&mut txn, Some("users"))?;
+        let accounts = env.create_database(&mut txn, Some("accounts"))?;
         txn.commit()?;
-        Ok(Self { env, users })
+        Ok(Self { env, users, accounts })
     }
 
     /// Reads one user.
@@ -127,16 +132,25 @@ impl UserStore {
         Ok(self.users.len(&txn)?)
     }
 
-    /// Adds a user that does not exist yet.
-    pub fn add(&self, name: &UserName, user: &User) -> Result<(), ChangeError> {
+    /// Writes several users in one transaction: all of them, or none. Existing ones are replaced
+    /// when `replace` says so.
+    pub fn add_all(&self, users: &[(UserName, User)], replace: bool) -> Result<(), ChangeError> {
         let mut txn = self.env.write_txn().map_err(StoreError::from)?;
-        let key = name.as_str().as_bytes();
-        if self.users.get(&txn, key).map_err(StoreError::from)?.is_some() {
-            return Err(ChangeError::Exists(name.clone()));
+        for (name, user) in users {
+            let key = name.as_str().as_bytes();
+            let exists = self.users.get(&txn, key).map_err(StoreError::from)?.is_some();
+            if exists && !replace {
+                return Err(ChangeError::Exists(name.clone()));
+            }
+            self.users.put(&mut txn, key, &encode(key, user)?).map_err(StoreError::from)?;
         }
-        self.users.put(&mut txn, key, &encode(key, user)?).map_err(StoreError::from)?;
         txn.commit().map_err(StoreError::from)?;
         Ok(())
+    }
+
+    /// Adds a user that does not exist yet.
+    pub fn add(&self, name: &UserName, user: &User) -> Result<(), ChangeError> {
+        self.add_all(&[(name.clone(), user.clone())], false)
     }
 
     /// Changes a user that exists; the read and the write are one transaction.
@@ -163,7 +177,55 @@ impl UserStore {
         if !found.map_err(StoreError::from)? {
             return Err(ChangeError::Unknown(name.clone()));
         }
+        let account = AccountKey::User(name.clone()).to_string();
+        self.accounts.delete(&mut txn, account.as_bytes()).map_err(StoreError::from)?;
         txn.commit().map_err(StoreError::from)?;
+        Ok(())
+    }
+}
+
+/// What somebody has sent and when he logged in: written often, and worth less than a user. A
+/// record that cannot be read is left out, and counting begins anew.
+impl UserStore {
+    pub fn account(&self, key: &AccountKey) -> Result<Option<Account>, StoreError> {
+        let txn = self.env.read_txn().map_err(same_pid)?;
+        let key = key.to_string();
+        let value = self.accounts.get(&txn, key.as_bytes())?;
+        Ok(value.and_then(|value| decode(key.as_bytes(), value).ok()))
+    }
+
+    pub fn accounts(&self) -> Result<Vec<(AccountKey, Account)>, StoreError> {
+        let txn = self.env.read_txn().map_err(same_pid)?;
+        let mut found = Vec::new();
+        for entry in self.accounts.iter(&txn)? {
+            let (key, value) = entry?;
+            let parsed = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
+            if let (Some(parsed), Ok(account)) = (parsed, decode(key, value)) {
+                found.push((parsed, account));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes and deletes accounts in one transaction, which waits for the disk.
+    pub fn write_accounts(
+        &self,
+        changed: &[(AccountKey, Option<Account>)],
+    ) -> Result<(), StoreError> {
+        let mut txn = self.env.write_txn()?;
+        for (key, account) in changed {
+            let key = key.to_string();
+            match account {
+                Some(account) => {
+                    let value = encode(key.as_bytes(), account)?;
+                    self.accounts.put(&mut txn, key.as_bytes(), &value)?;
+                }
+                None => {
+                    self.accounts.delete(&mut txn, key.as_bytes())?;
+                }
+            }
+        }
+        txn.commit()?;
         Ok(())
     }
 }
@@ -212,9 +274,9 @@ fn same_pid(error: heed::Error) -> StoreError {
     }
 }
 
-/// A value is one byte of version, the checksum, and the user as JSON.
-fn encode(key: &[u8], user: &User) -> Result<Vec<u8>, StoreError> {
-    let json = serde_json::to_vec(user).map_err(std::io::Error::from)?;
+/// A value is one byte of version, the checksum, and the record as JSON.
+fn encode(key: &[u8], record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let json = serde_json::to_vec(record).map_err(std::io::Error::from)?;
     let mut value = Vec::with_capacity(1 + CHECKSUM_LENGTH + json.len());
     value.push(RECORD_VERSION);
     value.extend_from_slice(&checksum(key, &json));
@@ -222,7 +284,7 @@ fn encode(key: &[u8], user: &User) -> Result<Vec<u8>, StoreError> {
     Ok(value)
 }
 
-fn decode(key: &[u8], value: &[u8]) -> Result<User, StoreError> {
+fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreError> {
     let damaged = || StoreError::Damaged(String::from_utf8_lossy(key).into_owned());
     let (version, rest) = value.split_first().ok_or_else(damaged)?;
     if *version > RECORD_VERSION {

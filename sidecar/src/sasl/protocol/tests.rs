@@ -87,10 +87,10 @@ fn replies_are_one_line_each() {
             Reply::Fail {
                 id: 8,
                 user: Some("alice"),
-                code: Some(FailCode::AuthzFail),
+                code: Some(FailCode::InvalidBase64),
                 reason: "no",
             },
-            "FAIL\t8\tuser=alice\tcode=authz_fail\treason=no\n",
+            "FAIL\t8\tuser=alice\tcode=invalid_base64\treason=no\n",
         ),
     ];
     for (reply, expected) in cases {

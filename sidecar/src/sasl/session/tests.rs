@@ -4,13 +4,14 @@ use std::path::Path;
 
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
 
+use super::super::authenticator::Parts;
+use super::super::authenticator::tests::{add, parts};
 use super::*;
-use crate::password::pool::HashingPool;
-use crate::password::{Arena, Cost, Password, hash};
+use crate::users::UserName;
 use crate::users::store::UserStore;
-use crate::users::{User, UserName};
 
-const CHEAP: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+/// Short, so that the tests are.
+const REFUSED_AFTER: Duration = Duration::from_millis(100);
 /// NUL alice NUL secret
 const GOOD: &str = "AGFsaWNlAHNlY3JldA==";
 /// NUL alice NUL wrong
@@ -25,14 +26,12 @@ struct Peer {
 
 impl Peer {
     async fn connect(folder: &Path, enabled: bool) -> Self {
-        let metrics = Metrics::new().unwrap();
-        let store = UserStore::open(folder).unwrap();
-        let password = Password::choose(b"secret").unwrap();
-        let phc = hash(&password, CHEAP, &mut Arena::default()).unwrap();
-        store.add(&UserName::parse("alice").unwrap(), &User::new(phc, 0, None)).unwrap();
-        let pool = HashingPool::start(1, &metrics).unwrap();
-        let authenticator = Authenticator::new(store.clone(), pool, CHEAP, enabled).unwrap();
-        let service = Arc::new(SaslService::new(authenticator, metrics));
+        let parts = Parts { enabled, ..parts(folder) };
+        let (store, metrics) = (parts.store.clone(), parts.metrics.clone());
+        add(&store, "alice", "secret");
+        let authenticator = Authenticator::new(parts).unwrap();
+        let service = SaslService::new(authenticator, metrics, REFUSED_AFTER);
+        let service = Arc::new(service);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let stopping = CancellationToken::new();
         let session = tokio::spawn(serve(theirs, service, stopping.clone()));
@@ -120,6 +119,22 @@ async fn every_refusal_is_one_fail_and_the_connection_lives() {
     for (line, expected) in cases {
         assert_eq!(peer.ask(&line).await, expected, "{line}");
     }
+}
+
+#[tokio::test]
+async fn refusals_take_the_same_time_and_a_good_login_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut peer = Peer::connect(folder.path(), true).await;
+    // NUL bob NUL secret; bob is nobody.
+    for (id, response) in [(1, WRONG), (2, WRONG), (3, "AGJvYgBzZWNyZXQ=")] {
+        let started = Instant::now();
+        peer.ask(&auth(id, "PLAIN", &format!("\tresp={response}"))).await;
+        assert!(started.elapsed() >= REFUSED_AFTER, "{response}");
+    }
+    peer.ask(&auth(4, "PLAIN", &format!("\tresp={GOOD}"))).await;
+    let started = Instant::now();
+    peer.ask(&auth(5, "PLAIN", &format!("\tresp={GOOD}"))).await;
+    assert!(started.elapsed() < REFUSED_AFTER, "cached: {:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -36,21 +36,23 @@ fn adding_twice_and_changing_nobody_are_refused() {
 fn flipped_bytes_are_never_a_user() {
     let key = b"alice";
     let good = encode(key, &user()).unwrap();
-    assert_eq!(decode(key, &good).unwrap(), user());
+    assert_eq!(decode::<User>(key, &good).unwrap(), user());
     for position in 0..good.len() {
         let mut bad = good.clone();
         bad[position] ^= 0x20;
-        assert!(decode(key, &bad).is_err(), "byte {position}");
+        assert!(decode::<User>(key, &bad).is_err(), "byte {position}");
     }
     for length in 0..good.len() {
-        assert!(decode(key, &good[..length]).is_err(), "length {length}");
+        assert!(decode::<User>(key, &good[..length]).is_err(), "length {length}");
     }
 }
 
 #[test]
 fn a_record_under_another_name_is_no_user() {
     let value = encode(b"alice", &user()).unwrap();
-    assert!(matches!(decode(b"root", &value), Err(StoreError::Damaged(who)) if who == "root"));
+    assert!(
+        matches!(decode::<User>(b"root", &value), Err(StoreError::Damaged(who)) if who == "root")
+    );
 }
 
 #[test]
@@ -72,4 +74,35 @@ fn a_file_that_was_cut_off_is_refused_and_does_not_kill_the_process() {
 fn a_missing_folder_is_named() {
     let error = UserStore::open(Path::new("/nonexistent/relay")).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/relay"), "{error}");
+}
+
+#[test]
+fn accounts_are_written_together_and_go_with_their_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    store.add(&name("alice"), &user()).unwrap();
+    let alice = AccountKey::User(name("alice"));
+    let network = AccountKey::Network("192.0.2.7".parse().unwrap());
+    let mut account = Account::default();
+    account.usage.charge(1_700_000_000, 3);
+    let both = [(alice.clone(), Some(account.clone())), (network.clone(), Some(account.clone()))];
+    store.write_accounts(&both).unwrap();
+    assert_eq!(store.account(&alice).unwrap(), Some(account.clone()));
+    assert_eq!(store.accounts().unwrap().len(), 2);
+    store.remove(&name("alice")).unwrap();
+    assert_eq!(store.accounts().unwrap(), [(network.clone(), account)]);
+    store.write_accounts(&[(network, None)]).unwrap();
+    assert!(store.accounts().unwrap().is_empty());
+}
+
+#[test]
+fn many_users_are_added_all_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    store.add(&name("bob"), &user()).unwrap();
+    let both = [(name("alice"), user()), (name("bob"), user())];
+    assert!(matches!(store.add_all(&both, false), Err(ChangeError::Exists(_))));
+    assert_eq!(store.count().unwrap(), 1);
+    store.add_all(&both, true).unwrap();
+    assert_eq!(store.count().unwrap(), 2);
 }

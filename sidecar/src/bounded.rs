@@ -1,0 +1,88 @@
+//! A map that never holds more than it may. Pure.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// A map of two generations. What is touched moves to the young one; when that is full, the old
+/// one is dropped and the young one grows old. So at least the last `capacity / 2` touched entries
+/// are kept, no operation looks at more than two tables, and a flood of keys cannot make it larger.
+#[derive(Debug)]
+pub struct BoundedMap<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    capacity: usize,
+    evicted: u64,
+}
+
+impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
+    /// A map of at most `capacity` entries; 0 keeps nothing.
+    pub fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), capacity, evicted: 0 }
+    }
+
+    /// Looks at an entry without touching it.
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    /// The entry to change, made by `new` when there is none. `None` when the map keeps nothing.
+    pub fn touch(&mut self, key: &K, new: impl FnOnce() -> V) -> Option<&mut V> {
+        if self.capacity == 0 {
+            return None;
+        }
+        if !self.young.contains_key(key) {
+            let value = self.old.remove(key).unwrap_or_else(new);
+            // Half each, so that both together stay within the capacity.
+            if self.young.len() >= self.capacity.div_ceil(2) {
+                let dropped = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+                self.evicted += dropped.len() as u64;
+            }
+            self.young.insert(key.clone(), value);
+        }
+        self.young.get_mut(key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    /// How many entries had to make room since the last call.
+    pub fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_keys_never_makes_it_larger_and_is_counted() {
+        let mut map = BoundedMap::new(100);
+        for key in 0..10_000 {
+            map.touch(&key, || key).unwrap();
+            assert!(map.len() <= 101, "{}", map.len());
+        }
+        assert!(map.take_evicted() > 9_000);
+        assert_eq!(map.take_evicted(), 0);
+        assert_eq!(map.peek(&9_999), Some(&9_999));
+        assert_eq!(map.peek(&0), None);
+    }
+
+    #[test]
+    fn what_is_touched_survives() {
+        let mut map = BoundedMap::new(10);
+        for key in 0..1_000 {
+            map.touch(&-1, || 7);
+            map.touch(&key, || 0);
+        }
+        assert_eq!(map.peek(&-1), Some(&7));
+    }
+
+    #[test]
+    fn without_capacity_nothing_is_kept() {
+        let mut map = BoundedMap::new(0);
+        assert_eq!(map.touch(&1, || 1), None);
+        assert_eq!(map.len(), 0);
+    }
+}
