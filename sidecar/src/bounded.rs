@@ -42,7 +42,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.young.get_mut(key)
     }
 
-    pub fn len(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.young.len() + self.old.len()
     }
 
@@ -61,7 +61,7 @@ mod tests {
         let mut map = BoundedMap::new(100);
         for key in 0..10_000 {
             map.touch(&key, || key).unwrap();
-            assert!(map.len() <= 101, "{}", map.len());
+            assert!(map.entries() <= 101, "{}", map.entries());
         }
         assert!(map.take_evicted() > 9_000);
         assert_eq!(map.take_evicted(), 0);
@@ -83,6 +83,6 @@ mod tests {
     fn without_capacity_nothing_is_kept() {
         let mut map = BoundedMap::new(0);
         assert_eq!(map.touch(&1, || 1), None);
-        assert_eq!(map.len(), 0);
+        assert_eq!(map.entries(), 0);
     }
 }

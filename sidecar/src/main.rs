@@ -1,33 +1,13 @@
 //! `relay`: the sidecar of a Postfix relay. It decides who may send.
 
-mod access;
-mod alerts;
-mod app;
-mod bounded;
-mod cli;
-mod config;
-mod http;
-mod ledger;
-mod limits;
-mod listener;
-mod logging;
-mod metrics;
-mod milter;
-mod password;
-mod policy;
-mod printable;
-mod reply;
-mod sasl;
-mod shutdown;
-mod users;
-
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Command, Exit, Failure};
-use config::{Config, ProcessEnvironment};
+use relay_sidecar::cli::{self, Cli, Command, Exit, Failure};
+use relay_sidecar::config::{Config, ProcessEnvironment};
+use relay_sidecar::{app, logging};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {

@@ -153,7 +153,7 @@ impl Guesses {
 
     /// Addresses and names in the tables.
     pub fn remembered(&self) -> usize {
-        self.by_address.len() + self.by_user.len()
+        self.by_address.entries() + self.by_user.entries()
     }
 
     /// How many were forgotten for want of room since the last call.

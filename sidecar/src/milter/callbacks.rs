@@ -194,7 +194,7 @@ fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
         sender = %Printable(&message.sender),
         recipients = message.recipients,
         %queue_id,
-        "message"
+        "milter"
     );
 }
 

@@ -125,7 +125,7 @@ async fn answer(service: &PolicyService, request: &Request<'_>) -> Result<Verdic
         }
     }
     service.metrics.decision(Service::Policy, &verdict);
-    log(request, &verdict);
+    log(request, claim.stage, &verdict);
     Ok(verdict)
 }
 
@@ -162,7 +162,11 @@ async fn suspend(
     Ok(())
 }
 
-fn log(request: &Request<'_>, verdict: &Verdict) {
+fn log(request: &Request<'_>, stage: Stage, verdict: &Verdict) {
+    // At DATA a message is counted; that it may go on was said for each recipient already.
+    if verdict.action == Action::Permit && stage != Stage::Recipient {
+        return;
+    }
     tracing::info!(
         action = %verdict.action.label(),
         reason = %verdict.reason.label(),
