@@ -137,7 +137,13 @@ const CLIENTS: &Parameters = &[
     ("smtpd_forbid_bare_newline", "normalize"),
     ("smtpd_forbid_bare_newline_exclusions", ""),
     ("smtpd_forbid_unauth_pipelining", "yes"),
-    ("smtpd_data_restrictions", "reject_unauth_pipelining"),
+    // Word for word as above, so that smtpd asks over the same connection: at DATA a message is
+    // charged to who sends it, by the recipients that were accepted.
+    (
+        "smtpd_data_restrictions",
+        "reject_unauth_pipelining,\n    \
+         check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 }",
+    ),
     ("smtpd_client_event_limit_exceptions", ""),
     // Slow clients in numbers would hold every process: measured with 160 trickling connections.
     ("smtpd_client_connection_count_limit", "20"),

@@ -66,6 +66,15 @@ fn the_sidecar_is_asked_before_the_first_permit_and_reject_is_last() {
 }
 
 #[test]
+fn the_sidecar_is_asked_again_at_data_with_the_same_words() {
+    let text = rendered_with(&[], &[]);
+    let services: Vec<_> = text.match_indices("check_policy_service").collect();
+    let words = services.iter().map(|(at, _)| text[*at..].split_inclusive('}').next().unwrap());
+    assert_eq!(words.clone().count(), 2);
+    assert_eq!(words.collect::<BTreeSet<_>>().len(), 1, "each wording is a connection of its own");
+}
+
+#[test]
 fn each_parameter_is_set_once() {
     let login = [
         ("RELAYHOST", "mail.example.org:465"),

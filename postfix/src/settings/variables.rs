@@ -103,6 +103,17 @@ const OF_THE_SIDECAR: &[&str] = &[
     "SMTP_USERNAME",
     "SMTP_PASSWORD",
     "SMTP_PASSWORD_FILE",
+    "ALLOWED_SENDER_DOMAINS",
+    "RATE_LIMIT_USER",
+    "RATE_LIMIT_NETWORK",
+    "SUSPEND_AFTER",
+    "ALERT_WEBHOOK",
+    "ALERT_WEBHOOK_FILE",
+    "LOGIN_FAILURES_ADDRESS",
+    "LOGIN_FAILURES_USER",
+    "LOGIN_TRUST_DAYS",
+    "LOGIN_CACHE_SIZE",
+    "LOGIN_CACHE_SECONDS",
     "LOG_LEVEL",
     "SASL_LISTEN",
     "POLICY_LISTEN",
@@ -130,6 +141,10 @@ const OUR_PREFIXES: &[&str] = &[
     "POLICY_",
     "MILTER_",
     "ARGON2_",
+    "RATE_LIMIT_",
+    "SUSPEND_",
+    "ALERT_",
+    "LOGIN_",
 ];
 
 /// Variables that look like ours and are none, each with a suggestion.
