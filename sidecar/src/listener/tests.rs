@@ -1,0 +1,51 @@
+use super::*;
+
+#[test]
+fn endpoints_are_read_or_refused() {
+    assert_eq!(Endpoint::parse("unix:/run/x").unwrap(), Endpoint::Unix("/run/x".into()));
+    for text in ["inet:127.0.0.1:9154", "inet:[::1]:9154", "inet:localhost:1"] {
+        assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+    }
+    for text in [
+        "",
+        "/run/x",
+        "unix:x",
+        "inet:9154",
+        "inet::9154",
+        "inet:h:0",
+        "inet:h:99999",
+        "inet:::1:5",
+        "tcp:h:1",
+    ] {
+        assert!(Endpoint::parse(text).is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_one_in_use_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::Unix(folder.path().join("x.sock"));
+    let metrics = Metrics::new().unwrap();
+    let first = Listener::bind(&endpoint, Service::Sasl, &metrics).await.unwrap();
+    let second = Listener::bind(&endpoint, Service::Sasl, &metrics).await;
+    assert!(matches!(second, Err(BindError::InUse(_))), "{second:?}");
+    drop(first);
+    Listener::bind(&endpoint, Service::Sasl, &metrics).await.unwrap();
+    let any_port = Endpoint::Inet("127.0.0.1:0".into());
+    let first = Listener::bind(&any_port, Service::Http, &metrics).await.unwrap();
+    let Socket::Tcp(tcp) = &first.socket else { panic!("not TCP") };
+    let taken = Endpoint::Inet(tcp.local_addr().unwrap().to_string());
+    let second = Listener::bind(&taken, Service::Http, &metrics).await;
+    assert!(matches!(second, Err(BindError::InUse(_))), "{second:?}");
+}
+
+#[tokio::test]
+async fn the_socket_is_for_the_owner_and_the_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.sock");
+    let endpoint = Endpoint::Unix(path.clone());
+    let _listener =
+        Listener::bind(&endpoint, Service::Sasl, &Metrics::new().unwrap()).await.unwrap();
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file left");
+}
