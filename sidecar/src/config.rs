@@ -2,7 +2,7 @@
 //!
 //! Every mistake is found before any is reported, so that an operator mends them all at once.
 
-mod variables;
+pub mod variables;
 
 use std::fmt;
 use std::path::PathBuf;

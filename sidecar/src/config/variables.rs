@@ -47,7 +47,7 @@ pub const VARIABLES: [Variable; 27] = [
 ];
 
 /// What relay-init reads: `.env` is given to both containers, and these are no typos.
-const OF_RELAY_INIT: [&str; 12] = [
+pub const OF_RELAY_INIT: [&str; 12] = [
     "RELAY_DOMAIN",
     "ENABLE_TLS",
     "TLS_CERT",
