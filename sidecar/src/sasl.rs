@@ -2,9 +2,10 @@
 //!
 //! `protocol` is lines to commands and replies to lines; `mechanism` is PLAIN and LOGIN, step by
 //! step; both are pure. `authenticator` looks a user up and has the password checked. `session`
-//! is the only asynchronous code.
+//! and its `connection` are the only asynchronous code.
 
 pub mod authenticator;
+pub mod connection;
 pub mod mechanism;
 pub mod outcome;
 pub mod protocol;

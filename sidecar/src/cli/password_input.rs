@@ -1,11 +1,12 @@
 //! Where a new password comes from: the terminal, standard input, or a generator.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::{Exit, Failure, PasswordSource};
-use crate::password::{MAX_PASSWORD, Password};
+use crate::password::{BadPassword, MAX_PASSWORD, Password};
 
 /// A new password, and the text to print once when we made it ourselves.
 #[derive(Debug)]
@@ -35,17 +36,65 @@ pub fn new_password(source: &PasswordSource) -> Result<NewPassword, Failure> {
 }
 
 fn prompt_twice() -> Result<Zeroizing<String>, Failure> {
-    let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
-            Failure::new(Exit::Trouble, format!("cannot read from the terminal: {error}"))
-        })
-    };
-    let first = ask("Password: ")?;
-    let second = ask("Once more: ")?;
+    let first = prompt("Password: ")?;
+    let second = prompt("Once more: ")?;
     if first == second {
         Ok(first)
     } else {
         Err(Failure::new(Exit::BadPassword, "the two passwords differ; nothing was changed"))
+    }
+}
+
+/// Asks once. Echo is off before the prompt is seen, so that nothing typed at once is shown, and
+/// on again afterwards.
+fn prompt(text: &str) -> Result<Zeroizing<String>, Failure> {
+    let trouble =
+        |error: io::Error| Failure::new(Exit::Trouble, format!("cannot ask for it: {error}"));
+    let _echo = EchoOff::new().map_err(trouble)?;
+    let mut out = io::stderr();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(trouble)?;
+    // Unbuffered, because what is buffered behind the line would be lost to the next question,
+    // and stay in memory.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD + 2));
+    let mut input = io::stdin().lock();
+    loop {
+        let mut byte = [0];
+        let read =
+            rustix::io::read(&mut input, &mut byte).map_err(|error| trouble(error.into()))?;
+        if read == 0 || byte == *b"\n" {
+            break;
+        }
+        if line.len() > MAX_PASSWORD {
+            return Err(Failure::new(Exit::BadPassword, BadPassword::TooLong));
+        }
+        line.push(byte[0]);
+    }
+    let text = std::str::from_utf8(&line)
+        .map_err(|_| Failure::new(Exit::BadPassword, "the password is not UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// While it lives, the terminal shows line ends and nothing else of what is typed.
+struct EchoOff {
+    before: Termios,
+}
+
+impl EchoOff {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet.local_modes.insert(LocalModes::ECHONL);
+        // Flush drops what was typed before the question.
+        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for EchoOff {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no echo.
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 

@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::authenticator::{AuthTrouble, Authenticator};
+use super::connection::{ConnectionError, LineConnection};
 use super::mechanism::{self, Credentials, Exchange, Mechanism, Step};
 use super::outcome::{AuthResult, Outcome};
-use super::protocol::{self, Auth, Command, DecodeError, FailCode, Reply};
-use crate::listener::hung_up;
+use super::protocol::{self, Auth, Command, FailCode, Reply};
 use crate::metrics::{Metrics, Service};
 use crate::policy::rules::address;
 use crate::printable::Printable;
@@ -26,8 +25,6 @@ use crate::printable::Printable;
 const MAX_PENDING: usize = 8;
 /// An exchange older than this is over: Dovecot's AUTH_REQUEST_TIMEOUT_SECS.
 const MAX_AGE: Duration = Duration::from_secs(150);
-/// A peer that does not take our answer for this long is gone; Postfix reads at once.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same words for each refusal, so that they do not tell which it was.
 const REFUSED: &str = "wrong user name or password";
 
@@ -54,12 +51,8 @@ impl SaslService {
 /// Why a session ended early.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    #[error("the peer breaks the protocol: {0}")]
-    Protocol(#[from] DecodeError),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("the peer does not take our answer")]
-    WriteTimeout,
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     /// Postfix turns a closed connection into 454 and comes back; a FAIL would be a 535 for good.
     #[error("closed, so that the client comes back: {0}")]
     Trouble(#[from] AuthTrouble),
@@ -76,27 +69,22 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stopping: CancellationToken,
 ) -> Result<(), SessionError> {
     let mut session = Session {
-        stream,
+        connection: LineConnection::new(stream),
         service,
         minor_version: 0,
         pending: VecDeque::new(),
-        buffer: Zeroizing::new(Vec::with_capacity(BUFFER)),
     };
     match session.run(stopping).await {
-        Err(SessionError::Io(error)) if hung_up(&error) => Ok(()),
+        Err(SessionError::Connection(error)) if error.is_hang_up() => Ok(()),
         end => end,
     }
 }
 
-/// A full line and its LF. The buffer never grows, so that no copy of a password is left behind.
-const BUFFER: usize = protocol::MAX_LINE + 1;
-
 struct Session<S> {
-    stream: S,
+    connection: LineConnection<S>,
     service: Arc<SaslService>,
     minor_version: u32,
     pending: VecDeque<Pending>,
-    buffer: Zeroizing<Vec<u8>>,
 }
 
 /// An exchange that waits for a response, and what its AUTH line said.
@@ -119,65 +107,23 @@ struct Request {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn greet(&mut self) -> Result<(), SessionError> {
         let mut cookie = [0; 16];
-        getrandom::fill(&mut cookie).map_err(|error| io::Error::other(error.to_string()))?;
+        getrandom::fill(&mut cookie)
+            .map_err(|error| ConnectionError::Io(io::Error::other(error.to_string())))?;
         let connection_id = self.service.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let handshake = protocol::handshake(std::process::id(), connection_id, cookie);
-        self.write(&handshake).await
+        Ok(self.connection.write(&handshake).await?)
     }
 
     async fn run(&mut self, stopping: CancellationToken) -> Result<(), SessionError> {
         self.greet().await?;
-        loop {
-            while let Some((line, used)) = protocol::next_line(&self.buffer)? {
-                let line = Zeroizing::new(line.to_vec());
-                self.consume(used);
-                self.handle(&line).await?;
-            }
-            let mut chunk = Zeroizing::new([0; 4096]);
-            let read = tokio::select! {
-                // No read timeout: smtpd keeps its connection for as long as it lives.
-                read = self.stream.read(chunk.as_mut()) => read?,
-                () = stopping.cancelled() => return Ok(()),
-            };
-            if read == 0 {
-                return Ok(());
-            }
-            if self.buffer.len() + read > BUFFER {
-                // Take what fits: next_line then finds a line, or says that it is too long.
-                self.fill_up(chunk.get(..read).unwrap_or_default()).await?;
-            } else {
-                self.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
-            }
-        }
-    }
-
-    /// Handles pipelined input that does not fit into the buffer at once.
-    async fn fill_up(&mut self, mut rest: &[u8]) -> Result<(), SessionError> {
-        while !rest.is_empty() {
-            let room = BUFFER.saturating_sub(self.buffer.len()).min(rest.len());
-            let (now, later) = rest.split_at(room);
-            self.buffer.extend_from_slice(now);
-            rest = later;
-            let Some((line, used)) = protocol::next_line(&self.buffer)? else { continue };
-            let line = Zeroizing::new(line.to_vec());
-            self.consume(used);
+        while let Some(line) = self.connection.next_line(&stopping).await? {
             self.handle(&line).await?;
         }
         Ok(())
     }
 
-    /// Takes bytes off the buffer and wipes what they leave behind.
-    fn consume(&mut self, used: usize) {
-        let rest = self.buffer.len().saturating_sub(used);
-        self.buffer.copy_within(used.., 0);
-        if let Some(tail) = self.buffer.get_mut(rest..) {
-            tail.zeroize();
-        }
-        self.buffer.truncate(rest);
-    }
-
     async fn handle(&mut self, line: &[u8]) -> Result<(), SessionError> {
-        match protocol::decode(line)? {
+        match protocol::decode(line).map_err(ConnectionError::from)? {
             Command::Version { minor, .. } => {
                 self.minor_version = minor;
                 Ok(())
@@ -235,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Some(pending) = position.and_then(|position| self.pending.remove(position)) else {
             let reason = "Authentication request timed out";
             let reply = Reply::Fail { id, user: None, code: None, reason };
-            return self.write(&protocol::encode(&reply)).await;
+            return Ok(self.connection.write(&protocol::encode(&reply)).await?);
         };
         let Some(response) = mechanism::decode_base64(response) else {
             let outcome = Outcome::of(AuthResult::Malformed);
@@ -260,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     self.pending.pop_front();
                 }
                 self.pending.push_back(Pending { request, exchange, since: started });
-                self.write(&line).await
+                Ok(self.connection.write(&line).await?)
             }
             Step::Malformed => {
                 self.end(&request, &Outcome::of(AuthResult::Malformed), started).await
@@ -299,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let code = Some(FailCode::TempFail);
                 let reason = "Temporary authentication failure";
                 let reply = Reply::Fail { id: request.id, user: None, code, reason };
-                self.write(&protocol::encode(&reply)).await
+                Ok(self.connection.write(&protocol::encode(&reply)).await?)
             }
         }
     }
@@ -326,14 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.service.metrics.auth(mechanism, outcome.result, took);
         log(mechanism, client, outcome, took);
         let line = final_reply(id, outcome);
-        self.write(&line).await
-    }
-
-    async fn write(&mut self, text: &str) -> Result<(), SessionError> {
-        match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(text.as_bytes())).await {
-            Ok(written) => Ok(written?),
-            Err(_) => Err(SessionError::WriteTimeout),
-        }
+        Ok(self.connection.write(&line).await?)
     }
 }
 

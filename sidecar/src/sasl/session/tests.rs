@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::super::authenticator::Parts;
 use super::super::authenticator::tests::{add, parts};
@@ -170,7 +170,10 @@ async fn a_peer_that_breaks_the_protocol_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let mut peer = Peer::connect(folder.path(), true).await;
         assert_eq!(peer.ask(&line).await, "closed", "{:.40}", line);
-        assert!(matches!(peer.session.await.unwrap(), Err(SessionError::Protocol(_))));
+        assert!(matches!(
+            peer.session.await.unwrap(),
+            Err(SessionError::Connection(ConnectionError::Protocol(_)))
+        ));
     }
 }
 

@@ -1,0 +1,113 @@
+//! Lines of a peer, read and written with bounds. They hold passwords, so nothing of them is left
+//! behind in memory.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::protocol::{self, DecodeError};
+use crate::listener::hung_up;
+
+/// A full line and its LF.
+const BUFFER: usize = protocol::MAX_LINE + 1;
+/// What is read at one time.
+const CHUNK: usize = 4096;
+/// A peer that does not take our answer for this long is gone; Postfix reads at once.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Error)]
+pub enum ConnectionError {
+    #[error("the peer breaks the protocol: {0}")]
+    Protocol(#[from] DecodeError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl ConnectionError {
+    /// Whether the peer only went away, which is nobody's fault.
+    pub fn is_hang_up(&self) -> bool {
+        matches!(self, Self::Io(error) if hung_up(error))
+    }
+}
+
+pub struct LineConnection<S> {
+    stream: S,
+    /// Made at once as large as it may become, with the first bytes: a vector that grows leaves
+    /// copies behind, and an idle connection needs none.
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+impl<S> std::fmt::Debug for LineConnection<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LineConnection").field("buffered", &self.buffer.len()).finish()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> LineConnection<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, buffer: Zeroizing::new(Vec::new()) }
+    }
+
+    /// The next line without its LF; `None` when the peer has closed the connection or the process
+    /// stops.
+    ///
+    /// There is no timeout: smtpd keeps its connection for as long as it lives.
+    ///
+    /// # Errors
+    ///
+    /// When a line is too long or the connection breaks.
+    pub async fn next_line(
+        &mut self,
+        stopping: &CancellationToken,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ConnectionError> {
+        loop {
+            if let Some((line, used)) = protocol::next_line(&self.buffer)? {
+                let line = Zeroizing::new(line.to_vec());
+                self.consume(used);
+                return Ok(Some(line));
+            }
+            let mut chunk = Zeroizing::new([0; CHUNK]);
+            // An incomplete line leaves room for one byte at least, or it would be too long.
+            let room = BUFFER.saturating_sub(self.buffer.len()).min(CHUNK);
+            let space = chunk.get_mut(..room).unwrap_or_default();
+            let read = tokio::select! {
+                read = self.stream.read(space) => read?,
+                () = stopping.cancelled() => return Ok(None),
+            };
+            if read == 0 {
+                return Ok(None);
+            }
+            if self.buffer.capacity() == 0 {
+                self.buffer.reserve_exact(BUFFER);
+            }
+            self.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// Takes bytes off the buffer and wipes what they leave behind.
+    fn consume(&mut self, used: usize) {
+        let rest = self.buffer.len().saturating_sub(used);
+        self.buffer.copy_within(used.., 0);
+        if let Some(tail) = self.buffer.get_mut(rest..) {
+            tail.zeroize();
+        }
+        self.buffer.truncate(rest);
+    }
+
+    /// Writes lines.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks, or the peer does not read.
+    pub async fn write(&mut self, text: &str) -> Result<(), ConnectionError> {
+        let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(text.as_bytes()));
+        match written.await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(io::Error::other("the peer does not take our answer").into()),
+        }
+    }
+}
