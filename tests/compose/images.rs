@@ -1,5 +1,6 @@
 //! What is in the images, and how fast the sidecar of the image starts.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,19 @@ fn images_are_small() -> Result<()> {
         let size: u64 = docker(&["image", "inspect", "-f", "{{.Size}}", image])?.parse()?;
         assert!(size <= limit * MEGABYTE, "{image} has {size} bytes, and {limit} MB are allowed");
     }
+    Ok(())
+}
+
+/// What differs is not in the layer cache, and is built twice.
+#[test]
+fn the_build_stage_is_the_same_in_both_dockerfiles() -> Result<()> {
+    let build_stage = |name: &str| -> Result<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+        let text = std::fs::read_to_string(path)?;
+        let end = text.find("\n\n").context("a Dockerfile of one stage")?;
+        Ok(text.split_at(end).0.to_owned())
+    };
+    assert_eq!(build_stage("Dockerfile.postfix")?, build_stage("Dockerfile.sidecar")?);
     Ok(())
 }
 
@@ -51,7 +65,7 @@ fn the_sidecar_is_ready_within_100_ms() -> Result<()> {
     Ok(())
 }
 
-fn time_to_ready(binary: &std::path::Path, folder: &std::path::Path) -> Result<Duration> {
+fn time_to_ready(binary: &Path, folder: &Path) -> Result<Duration> {
     let http = format!("unix:{}", folder.join("http.sock").display());
     let socket = |name: &str| format!("unix:{}", folder.join(name).display());
     let with_environment = |command: &mut Command| {
@@ -78,7 +92,7 @@ fn listing(image: &str) -> Result<String> {
     with_container(image, |container| shell(&format!("docker export {container} | tar -tv")))
 }
 
-fn from_image(image: &str, path: &str, to: &std::path::Path) -> Result<()> {
+fn from_image(image: &str, path: &str, to: &Path) -> Result<()> {
     with_container(image, |container| {
         let to = to.to_str().context("a temporary directory that is not UTF-8")?;
         docker(&["cp", &format!("{container}:{path}"), to]).map(drop)
