@@ -105,15 +105,13 @@ impl Ledger {
         }
     }
 
-    /// Says at RCPT whether there is room for one more recipient, so that a client hears early of
-    /// a limit. Counts nothing but a refused attempt.
-    pub fn look_ahead(&self, subject: &Subject, now: u64) -> Charged {
+    /// Says at RCPT whether there is room for a message to so many recipients, so that a client
+    /// hears early of a limit. Counts nothing but a refused attempt.
+    pub fn look_ahead(&self, subject: &Subject, now: u64, recipients: u32) -> Charged {
         let mut accounts = self.lock();
-        let within = match accounts.known.get(&subject.key) {
-            Some(account) => account.usage.check(now, &subject.limits, 1),
-            None => Ok(()),
-        };
-        match within {
+        let unused = Account::default();
+        let account = accounts.known.get(&subject.key).unwrap_or(&unused);
+        match account.usage.check(now, &subject.limits, recipients) {
             Ok(()) => Charged::Within,
             Err(exceeded) => {
                 let account = accounts.change(&subject.key);

@@ -25,9 +25,9 @@ fn a_user_has_the_default_limits_its_own_or_none() {
     let default = alice(&ledger, |_| ());
     assert_eq!(ledger.charge(&default, NOW, 3), Charged::Within);
     assert!(matches!(ledger.charge(&default, NOW, 1), Charged::Exceeded(_)));
-    assert!(matches!(ledger.look_ahead(&default, NOW), Charged::Exceeded(_)));
+    assert!(matches!(ledger.look_ahead(&default, NOW, 1), Charged::Exceeded(_)));
     let own = alice(&ledger, |user| user.limits = Some("5/hour".parse().unwrap()));
-    assert_eq!(ledger.look_ahead(&own, NOW), Charged::Within);
+    assert_eq!(ledger.look_ahead(&own, NOW, 1), Charged::Within);
     assert_eq!(ledger.charge(&own, NOW, 2), Charged::Within);
     let exempt = alice(&ledger, |user| user.limits = Some(Limits::default()));
     assert_eq!(ledger.charge(&exempt, NOW, 1000), Charged::Within);
@@ -50,11 +50,11 @@ fn refused_recipients_lead_to_the_ceiling() {
     let subject = alice(&ledger, |_| ());
     assert_eq!(ledger.charge(&subject, NOW, 1), Charged::Within);
     for _ in 0..9 {
-        assert!(matches!(ledger.look_ahead(&subject, NOW), Charged::Exceeded(_)));
+        assert!(matches!(ledger.look_ahead(&subject, NOW, 1), Charged::Exceeded(_)));
     }
-    assert_eq!(ledger.look_ahead(&subject, NOW), Charged::PassedCeiling);
+    assert_eq!(ledger.look_ahead(&subject, NOW, 1), Charged::PassedCeiling);
     let lifted = alice(&ledger, |user| user.lifted = NOW);
-    assert!(matches!(ledger.look_ahead(&lifted, NOW), Charged::Exceeded(_)));
+    assert!(matches!(ledger.look_ahead(&lifted, NOW, 1), Charged::Exceeded(_)));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_was_flushed_is_there_after_a_kill() {
     ledger.charge(&subject, NOW, 1);
     let Ledger { store, defaults, .. } = ledger;
     let again = Ledger::open(store, defaults, Duration::from_secs(100)).unwrap();
-    assert!(matches!(again.look_ahead(&subject, NOW), Charged::Exceeded(_)));
+    assert!(matches!(again.look_ahead(&subject, NOW, 1), Charged::Exceeded(_)));
     assert!(again.knows(&name, home, NOW + 99));
 }
 

@@ -26,6 +26,8 @@ pub struct Request<'a> {
     /// Accepted recipients, at DATA; 0 before.
     pub recipient_count: &'a [u8],
     pub queue_id: &'a [u8],
+    /// The same for all requests of one message.
+    pub instance: &'a [u8],
     pub sasl_username: &'a [u8],
     pub encryption_protocol: &'a [u8],
 }
@@ -63,7 +65,7 @@ pub fn next_request(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError
 pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
-    let mut seen = [false; 11];
+    let mut seen = [false; 12];
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let equals = line.iter().position(|byte| *byte == b'=').ok_or(DecodeError::NoValue)?;
         let (name, value) = line.split_at(equals);
@@ -80,6 +82,7 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
             b"sasl_username" => (8, "sasl_username", &mut found.sasl_username),
             b"encryption_protocol" => (9, "encryption_protocol", &mut found.encryption_protocol),
             b"recipient_count" => (10, "recipient_count", &mut found.recipient_count),
+            b"instance" => (11, "instance", &mut found.instance),
             _ => continue,
         };
         if let Some(seen) = seen.get_mut(number) {
@@ -128,6 +131,7 @@ mod tests {
             recipient: b"we ird=q@example.com",
             recipient_count: b"0",
             queue_id: b"",
+            instance: b"1a.2b.3c.0",
             sasl_username: b"alice",
             encryption_protocol: b"TLSv1.3",
         };
@@ -163,6 +167,25 @@ mod tests {
         #[test]
         fn decoding_never_panics(lines in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _any_answer = decode(&lines);
+        }
+
+        #[test]
+        fn what_was_asked_is_what_is_read(values in proptest::collection::vec("[^\n]{0,40}", 5)) {
+            let text = format!(
+                "request=smtpd_access_policy\nsender={}\nunknown={}\nrecipient={}\n\
+                 sasl_username={}\nclient_address={}\n\n",
+                values[0], values[1], values[2], values[3], values[4],
+            );
+            let (lines, used) = next_request(text.as_bytes()).unwrap().unwrap();
+            let expected = Request {
+                sender: values[0].as_bytes(),
+                recipient: values[2].as_bytes(),
+                sasl_username: values[3].as_bytes(),
+                client_address: values[4].as_bytes(),
+                ..Request::default()
+            };
+            prop_assert_eq!(decode(lines).unwrap(), expected);
+            prop_assert_eq!(used, text.len());
         }
 
         #[test]

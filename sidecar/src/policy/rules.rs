@@ -30,6 +30,31 @@ pub enum Stage {
     Other,
 }
 
+/// Counts the recipients of the message that a connection is asked about: Postfix says how many
+/// there are only at DATA. A message to more recipients than a limit has room for is then cut at
+/// RCPT, and the client sends the rest later; at DATA the whole message would be refused, and
+/// again each time it comes back.
+#[derive(Debug, Default)]
+pub struct Tally {
+    instance: Vec<u8>,
+    permitted: u32,
+}
+
+impl Tally {
+    /// How many recipients the message has with this one.
+    pub fn with_one_more(&mut self, instance: &[u8]) -> u32 {
+        if self.instance != instance {
+            *self = Self { instance: instance.to_vec(), permitted: 0 };
+        }
+        self.permitted.saturating_add(1)
+    }
+
+    /// Notes that this recipient was permitted.
+    pub fn permitted(&mut self) {
+        self.permitted = self.permitted.saturating_add(1);
+    }
+}
+
 /// Reads the claim out of a request.
 pub fn claim<'a>(request: &Request<'a>) -> Claim<'a> {
     Claim {
@@ -92,5 +117,16 @@ mod tests {
             };
             assert_eq!(claim(&request).stage, Stage::Data { recipients: expected }, "{count}");
         }
+    }
+
+    #[test]
+    fn recipients_are_tallied_by_message() {
+        let mut tally = Tally::default();
+        for (instance, expected) in [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("b", 3), ("a", 1)] {
+            assert_eq!(tally.with_one_more(instance.as_bytes()), expected);
+            tally.permitted();
+        }
+        assert_eq!(tally.with_one_more(b"a"), 2);
+        assert_eq!(tally.with_one_more(b"a"), 2, "one that was refused does not count");
     }
 }

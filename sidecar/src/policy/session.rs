@@ -9,11 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{self, DecodeError, Request};
-use super::rules;
-use super::rules::Stage;
+use super::rules::{self, Stage, Tally};
 use crate::access::{self, Action, Facts, Rules, Verdict};
 use crate::alerts::Alerts;
-use crate::ledger::{Charged, Ledger};
+use crate::ledger::{Charged, Ledger, Subject};
 use crate::listener::hung_up;
 use crate::metrics::{Metrics, Service};
 use crate::printable::Printable;
@@ -70,9 +69,10 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     stopping: &CancellationToken,
 ) -> Result<(), SessionError> {
     let mut buffer = Vec::with_capacity(2048);
+    let mut tally = Tally::default();
     loop {
         while let Some((lines, used)) = protocol::next_request(&buffer)? {
-            let verdict = answer(service, &protocol::decode(lines)?).await?;
+            let verdict = answer(service, &mut tally, &protocol::decode(lines)?).await?;
             buffer.drain(..used);
             let text = protocol::encode(&verdict.action);
             match tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(text.as_bytes())).await {
@@ -91,7 +91,11 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Facts, decision, effects.
-async fn answer(service: &PolicyService, request: &Request<'_>) -> Result<Verdict, SessionError> {
+async fn answer(
+    service: &PolicyService,
+    tally: &mut Tally,
+    request: &Request<'_>,
+) -> Result<Verdict, SessionError> {
     let claim = rules::claim(request);
     let now = users::now();
     let found = claim.user.map(|user| users::find(&service.store, user)).transpose()?.flatten();
@@ -108,12 +112,7 @@ async fn answer(service: &PolicyService, request: &Request<'_>) -> Result<Verdic
             (Some((name, user)), _) => Some(service.ledger.user(name, user)),
             (None, client) => client.map(|client| service.ledger.network(client)),
         };
-        let charged = subject.map(|subject| match claim.stage {
-            Stage::Recipient => service.ledger.look_ahead(&subject, now),
-            Stage::Data { recipients } => service.ledger.charge(&subject, now, recipients),
-            Stage::Other => Charged::Within,
-        });
-        match charged {
+        match subject.map(|subject| charge(service, tally, request, claim.stage, &subject, now)) {
             None | Some(Charged::Within) => {}
             Some(Charged::Exceeded(exceeded)) => verdict = access::over_limit(&exceeded.limit),
             Some(Charged::PassedCeiling) => {
@@ -127,6 +126,28 @@ async fn answer(service: &PolicyService, request: &Request<'_>) -> Result<Verdic
     service.metrics.decision(Service::Policy, &verdict);
     log(request, claim.stage, &verdict);
     Ok(verdict)
+}
+
+fn charge(
+    service: &PolicyService,
+    tally: &mut Tally,
+    request: &Request<'_>,
+    stage: Stage,
+    subject: &Subject,
+    now: u64,
+) -> Charged {
+    match stage {
+        Stage::Recipient => {
+            let recipients = tally.with_one_more(request.instance);
+            let charged = service.ledger.look_ahead(subject, now, recipients);
+            if charged == Charged::Within {
+                tally.permitted();
+            }
+            charged
+        }
+        Stage::Data { recipients } => service.ledger.charge(subject, now, recipients),
+        Stage::Other => Charged::Within,
+    }
 }
 
 /// Marks the user in the database, so that login and mail are refused from now on, and tells it

@@ -87,14 +87,38 @@ async fn messages_are_counted_at_data_and_refused_at_rcpt_when_the_limit_is_reac
     let service = service_with(folder.path(), DefaultLimits { user, ..Default::default() });
     let alice = UserName::parse("alice").unwrap();
     service.store.add(&alice, &User::new("unused".into(), 0, None)).unwrap();
-    let (rcpt, data) =
-        (request("203.0.113.9", "alice"), request_at("DATA", "203.0.113.9", "alice"));
-    let dialog = [&rcpt, &rcpt, &rcpt, &data, &rcpt, &data, &data, &rcpt];
-    let text: String = dialog.into_iter().map(String::as_str).collect();
+    let ask_about = |stage: &str, instance: &str| {
+        let request = request_at(stage, "203.0.113.9", "alice");
+        request.replace("\n\n", &format!("\ninstance={instance}\n\n"))
+    };
+    let dialog = [
+        ("RCPT", "a", "DUNNO"),
+        ("RCPT", "b", "DUNNO"),
+        ("RCPT", "c", "DUNNO"),
+        ("DATA", "a", "DUNNO"),
+        ("DATA", "b", "DUNNO"),
+        ("DATA", "c", "450 4.7.1"),
+        ("RCPT", "d", "450 4.7.1"),
+    ];
+    let text: String =
+        dialog.iter().map(|(stage, instance, _)| ask_about(stage, instance)).collect();
     let (answer, _) = ask(service, &(text + &request("192.0.2.9", ""))).await;
+    let expected: Vec<&str> = dialog.iter().map(|(_, _, action)| *action).collect();
+    assert_eq!(actions(&answer), [expected.as_slice(), &["DUNNO"]].concat());
+}
+
+#[tokio::test]
+async fn a_message_to_more_recipients_than_there_is_room_for_is_cut_at_rcpt() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = "2/hour".parse().unwrap();
+    let service = service_with(folder.path(), DefaultLimits { network, ..Default::default() });
+    let rcpt = |instance: &str| {
+        request("192.0.2.9", "").replace("\n\n", &format!("\ninstance={instance}\n\n"))
+    };
+    let text = rcpt("a").repeat(4) + &rcpt("b");
+    let (answer, _) = ask(service, &text).await;
     let over = "450 4.7.1";
-    let expected = ["DUNNO", "DUNNO", "DUNNO", "DUNNO", "DUNNO", "DUNNO", over, over, "DUNNO"];
-    assert_eq!(actions(&answer), expected);
+    assert_eq!(actions(&answer), ["DUNNO", "DUNNO", over, over, "DUNNO"]);
 }
 
 #[tokio::test]

@@ -124,6 +124,31 @@ proptest! {
     }
 
     #[test]
+    fn what_was_asked_is_what_is_read(
+        id in 1..=u32::MAX,
+        mechanism in "[A-Z0-9-]{1,20}",
+        address in "[0-9a-f:.]{1,39}",
+        secured in any::<bool>(),
+        response in proptest::option::of("[A-Za-z0-9+/=]{0,200}"),
+    ) {
+        let mut line = format!("AUTH\t{id}\t{mechanism}\tservice=smtp\tnologin\trip={address}");
+        if secured {
+            line.push_str("\tsecured");
+        }
+        if let Some(response) = &response {
+            line = format!("{line}\tresp={response}");
+        }
+        let expected = Auth {
+            id,
+            mechanism: mechanism.as_bytes(),
+            secured,
+            remote_address: Some(address.as_bytes()),
+            initial_response: response.as_ref().map(|response| response.as_bytes()),
+        };
+        prop_assert_eq!(decode(line.as_bytes()), Ok(Command::Auth(expected)));
+    }
+
+    #[test]
     fn any_split_of_the_bytes_decodes_the_same(
         bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..300),
         cuts in proptest::collection::vec(any::<usize>(), 0..8),

@@ -47,6 +47,20 @@ fn flipped_bytes_are_never_a_user() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_record_is_read_back_as_it_was_written(
+        key in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..100),
+        hash in ".*",
+        note in proptest::option::of(".*"),
+        created in proptest::prelude::any::<u64>(),
+    ) {
+        let user = User::new(hash, created, note);
+        let value = encode(&key, &user).unwrap();
+        proptest::prop_assert_eq!(decode::<User>(&key, &value).unwrap(), user);
+    }
+}
+
 #[test]
 fn a_record_under_another_name_is_no_user() {
     let value = encode(b"alice", &user()).unwrap();
