@@ -47,7 +47,7 @@ pub const VARIABLES: [Variable; 27] = [
 ];
 
 /// What relay-init reads: `.env` is given to both containers, and these are no typos.
-pub const OF_RELAY_INIT: [&str; 12] = [
+pub const OF_RELAY_INIT: [&str; 26] = [
     "RELAY_DOMAIN",
     "ENABLE_TLS",
     "TLS_CERT",
@@ -57,6 +57,20 @@ pub const OF_RELAY_INIT: [&str; 12] = [
     "RELAYHOST_USERNAME",
     "RELAYHOST_PASSWORD",
     "RELAYHOST_PASSWORD_FILE",
+    "RELAYHOST_TLS_LEVEL",
+    "RELAYHOST_MAP",
+    "RELAYHOST_MAP_PASSWORDS",
+    "RELAYHOST_MAP_PASSWORDS_FILE",
+    "RELAYHOST_FALLBACK",
+    "RELAYHOST_FALLBACK_USERNAME",
+    "RELAYHOST_FALLBACK_PASSWORD",
+    "RELAYHOST_FALLBACK_PASSWORD_FILE",
+    "RELAYHOST_CERT",
+    "RELAYHOST_KEY",
+    "INET_PROTOCOLS",
+    "ALLOW_UNSAFE_POSTFIX",
+    "DRAIN_SECONDS",
+    "LOG_REDACT",
     "MESSAGE_SIZE_LIMIT",
     "PUBLISH_587",
     "PUBLISH_465",
@@ -83,6 +97,16 @@ pub fn default(name: &str) -> &'static str {
     VARIABLES.iter().find(|variable| variable.name == name).map_or("", |found| found.default)
 }
 
+/// Kubernetes tells each container of each service in variables such as RELAY_SERVICE_HOST and
+/// RELAY_PORT_587_TCP_ADDR. They come from the name of the service, and nobody wrote them.
+fn is_service_link(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name.contains("_TCP")
+        || name.contains("_UDP")
+}
+
 /// One sentence for each name that looks like one of ours and is none.
 pub fn typos(names: &[String]) -> Vec<String> {
     let known: Vec<String> = VARIABLES
@@ -96,7 +120,8 @@ pub fn typos(names: &[String]) -> Vec<String> {
     let mut mistakes = Vec::new();
     for name in names.iter().filter(|name| !known.contains(name)) {
         // relay-init has the say over POSTFIX_ variables.
-        if name.starts_with("POSTFIX_") || name.starts_with("POSTFIXMASTER_") {
+        let of_postfix = name.starts_with("POSTFIX_") || name.starts_with("POSTFIXMASTER_");
+        if of_postfix || is_service_link(name) {
             continue;
         }
         let nearest =
