@@ -145,6 +145,9 @@ mod tests {
     #[test]
     fn typos_are_told_and_strangers_are_left_alone() {
         let names = [
+            "RELAY_PORT",
+            "RELAY_SERVICE_HOST",
+            "SMTP_PORT_587_TCP_ADDR",
             "ALOWED_NETWORKS",
             "SMTP_USER",
             "PATH",
