@@ -11,6 +11,7 @@ mod networks;
 mod reference_clients;
 mod sasl_protocol;
 mod secrets;
+mod senders;
 mod settings;
 mod smarthost;
 mod smtp_service;

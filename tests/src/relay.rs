@@ -150,7 +150,9 @@ impl Relay<'_> {
         }
         let output = self.place().run(&[&["user"], arguments].concat(), password)?;
         let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-        std::fs::write(self.log(&format!("user-{}", arguments.join("-")))?, said)?;
+        // Networks and limits have slashes in them.
+        let name = arguments.join("-").replace('/', "_");
+        std::fs::write(self.log(&format!("user-{name}"))?, said)?;
         Ok(output)
     }
 
