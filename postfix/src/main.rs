@@ -1,6 +1,7 @@
 //! PID 1 of the Postfix container: environment variables become main.cf and master.cf, and Postfix
 //! is looked after while it runs.
 
+mod certificates;
 mod files;
 mod gateways;
 mod health;

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use crate::certificates::SERVER_COPY;
 use crate::gateways;
 use crate::settings::networks::in_postfix_form;
 use crate::settings::{NextHop, ServerTls, Settings};
-use crate::tls;
 
 /// The sidecar's sockets, on the volume that both containers share.
 pub const SASL_SOCKET: &str = "/run/relay/sasl.sock";
@@ -192,14 +192,13 @@ fn my_networks(settings: &Settings, dangerous: &BTreeSet<IpAddr>) -> String {
 }
 
 fn server_tls(text: &mut String, tls: &ServerTls) {
-    let Some((certificate, key)) = tls::paths(tls) else {
+    if *tls == ServerTls::Off {
         set(text, "smtpd_tls_security_level", "none");
         return;
-    };
+    }
     set(text, "smtpd_tls_security_level", "may");
-    // Not smtpd_tls_chain_files: these two also take a file that holds both, in any order.
-    set(text, "smtpd_tls_cert_file", &certificate.to_string_lossy());
-    set(text, "smtpd_tls_key_file", &key.to_string_lossy());
+    // Our copy of the operator's pair, which changes only from one good pair to another.
+    set(text, "smtpd_tls_chain_files", SERVER_COPY);
     set(text, "smtpd_tls_protocols", ">=TLSv1.2");
     set(text, "smtpd_tls_mandatory_protocols", ">=TLSv1.2");
     set(text, "smtpd_tls_loglevel", "1");

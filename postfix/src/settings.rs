@@ -8,6 +8,7 @@ pub mod variables;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -17,14 +18,16 @@ pub use next_hop::NextHop;
 
 use crate::tls;
 use variables::{
-    ALLOWED_NETWORKS, ENABLE_SASL, ENABLE_TLS, LOG_FORMAT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN,
-    RELAY_MYHOSTNAME, TLS_CA, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
+    ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, LOG_FORMAT, LOG_REDACT,
+    MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CA, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
 };
 
 /// Below this, ordinary mail with a photo no longer passes.
 const SMALLEST_MESSAGE_SIZE_LIMIT: u64 = 1 << 20;
 /// Above this, one message can fill the disk of a small server.
 const LARGEST_MESSAGE_SIZE_LIMIT: u64 = 1 << 30;
+/// Postfix's smtp waits ten minutes for the answer to a message; longer than that nothing is left.
+const LONGEST_DRAIN: u64 = 600;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -39,6 +42,9 @@ pub struct Settings {
     pub next_hop: Option<NextHop>,
     pub message_size_limit: u64,
     pub log_format: LogFormat,
+    pub log_redaction: LogRedaction,
+    /// How long running deliveries may go on when the container is stopped.
+    pub drain: Duration,
     pub time_zone: Option<OsString>,
 }
 
@@ -55,6 +61,15 @@ pub enum LogFormat {
     #[default]
     Text,
     Json,
+}
+
+/// What becomes of mail addresses in Postfix's log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogRedaction {
+    #[default]
+    None,
+    Mask,
+    Hash,
 }
 
 /// What is wrong with the settings, and the format to say it in.
@@ -101,6 +116,8 @@ fn read(
     let next_hop_ca = read_ca(reader);
     let next_hop = next_hop::read(reader);
     let message_size_limit = reader.parse(&MESSAGE_SIZE_LIMIT, parse_message_size_limit);
+    let log_redaction = reader.parse(&LOG_REDACT, parse_log_redaction);
+    let drain = reader.parse(&DRAIN_SECONDS, parse_drain);
     let hostname = hostname?;
     Some(Settings {
         domain: domain.unwrap_or_else(|| hostname::domain_of(&hostname)),
@@ -113,6 +130,8 @@ fn read(
         next_hop,
         message_size_limit: message_size_limit?,
         log_format,
+        log_redaction: log_redaction?,
+        drain: drain?,
         // Not a setting of ours, but what every program in a container listens to.
         time_zone: environment.get("TZ").cloned(),
     })
@@ -131,7 +150,7 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<ServerTls> {
     let any_is_set = reader.is_set(&TLS_CERT) || reader.is_set(&TLS_KEY);
     match (enabled, certificate, key) {
         (false, ..) => Some(ServerTls::Off),
-        (true, Some(certificate), Some(key)) => match tls::load_pair(&certificate, &key) {
+        (true, Some(certificate), Some(key)) => match tls::Pair::load(&certificate, &key) {
             Ok(_) => Some(ServerTls::Files { certificate, key }),
             Err(error) => {
                 let advice = error.to_string();
@@ -176,6 +195,25 @@ fn parse_log_format(text: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         _ => Err("must be text or json".to_owned()),
     }
+}
+
+fn parse_log_redaction(text: &str) -> Result<LogRedaction, String> {
+    match text {
+        "none" => Ok(LogRedaction::None),
+        "mask" => Ok(LogRedaction::Mask),
+        "hash" => Ok(LogRedaction::Hash),
+        _ => Err("must be none, mask or hash".to_owned()),
+    }
+}
+
+/// compose.yaml's stop_grace_period has a unit, so seconds may have theirs here.
+fn parse_drain(text: &str) -> Result<Duration, String> {
+    let digits = text.strip_suffix('s').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = digits.parse().ok().filter(|seconds| is_number && *seconds <= LONGEST_DRAIN);
+    let seconds = seconds
+        .ok_or_else(|| format!("must be a number of seconds from 0 to {LONGEST_DRAIN}, like 45"))?;
+    Ok(Duration::from_secs(seconds))
 }
 
 fn parse_message_size_limit(text: &str) -> Result<u64, String> {

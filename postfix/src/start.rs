@@ -11,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
+use crate::certificates::{self, Watcher};
 use crate::maillog::Pump;
 use crate::main_cf::{PASSWORD_TABLE, SASL_SOCKET};
 use crate::settings::next_hop::Login;
 use crate::settings::{NextHop, Settings, networks};
 use crate::signals::{Inbox, Signal};
 use crate::supervise::{self, Ending};
-use crate::{files, gateways, log, main_cf, master_cf, sidecar, tls};
+use crate::{files, gateways, log, main_cf, master_cf, sidecar};
 
 /// `/etc/postfix` of the image leads here, on a tmpfs.
 const MAIN_CF: &str = "/run/postfix/main.cf";
@@ -53,7 +54,7 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     supervise::adopt_orphans().context("cannot adopt orphaned processes")?;
     files::claim_queue()?;
     files::prepare_folders()?;
-    tls::prepare(&settings)?;
+    let certificates = certificates::prepare(&settings, SystemTime::now())?;
     let dangerous = gateways::discover().context("cannot read this container's addresses")?;
     warn_about_gateways(&settings, &dangerous);
     let main_cf = main_cf::render(&settings, &dangerous);
@@ -61,7 +62,7 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     write_configuration(Path::new(MASTER_CF), &master_cf::render(&settings))?;
     let mut pump =
         Pump::start(Path::new(LOG_SOCKET)).context("cannot make a way for Postfix's log")?;
-    let ending = run_postfix(settings, &signals, &mut pump);
+    let ending = run_postfix(settings, &signals, &mut pump, certificates);
     pump.finish(LOG_PATIENCE);
     match ending {
         Err(error) if error.is::<StopAsked>() => {
@@ -81,7 +82,12 @@ fn write_configuration(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_postfix(mut settings: Settings, signals: &Inbox, pump: &mut Pump) -> anyhow::Result<Ending> {
+fn run_postfix(
+    mut settings: Settings,
+    signals: &Inbox,
+    pump: &mut Pump,
+    certificates: Watcher,
+) -> anyhow::Result<Ending> {
     let zone = settings.time_zone.as_deref();
     if let Some(next_hop) = &mut settings.next_hop {
         // Taken out, so that the password is wiped once Postfix's table has it.
@@ -104,7 +110,7 @@ fn run_postfix(mut settings: Settings, signals: &Inbox, pump: &mut Pump) -> anyh
     master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
     let master = supervise::start(&mut master).context("cannot start Postfix's master")?;
     pump.close();
-    Ok(supervise::look_after(master, signals))
+    Ok(supervise::look_after(master, signals, certificates))
 }
 
 /// A program of Postfix with what it needs of the environment, which is nearly nothing: no secret

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{
     Pid, Signal as Kill, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
     set_child_subreaper, wait,
 };
 
+use crate::certificates::Watcher;
 use crate::log;
 use crate::signals::{Inbox, Signal};
 
@@ -18,6 +19,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const ORPHANS_PATIENCE: Duration = Duration::from_secs(10);
 /// A signal that was missed is made up for this often.
 const TICK: Duration = Duration::from_secs(5);
+/// How often renewed certificates are looked for.
+const CERTIFICATES_TICK: Duration = Duration::from_secs(10);
 
 /// How Postfix ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,8 @@ pub fn start(command: &mut Command) -> io::Result<Pid> {
 }
 
 /// Runs until master has ended, by a signal to us or by itself.
-pub fn look_after(master: Pid, signals: &Inbox) -> Ending {
+pub fn look_after(master: Pid, signals: &Inbox, mut certificates: Watcher) -> Ending {
+    let mut certificates_seen = Instant::now();
     loop {
         match signals.wait(TICK) {
             Some(Signal::Stop) => {
@@ -62,6 +66,12 @@ pub fn look_after(master: Pid, signals: &Inbox) -> Ending {
                 send(master, Kill::HUP);
             }
             Some(Signal::Child) | None => {}
+        }
+        if certificates_seen.elapsed() >= CERTIFICATES_TICK {
+            certificates_seen = Instant::now();
+            if certificates.tick(SystemTime::now()) {
+                send(master, Kill::HUP);
+            }
         }
         if let Some(status) = reap(master).master {
             log::error(format_args!(

@@ -1,11 +1,15 @@
-//! The certificate clients see: the operator's pair, checked, or a self-signed one, made and kept.
+//! A certificate with its chain and its key: read, checked, and what a client can compare them with.
 
-mod self_signed;
+pub mod self_signed;
+pub mod validity;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::digest;
 use rustls::crypto::ring::sign;
 use rustls::pki_types::pem::{self, PemObject};
@@ -14,11 +18,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use crate::log;
-use crate::settings::{ServerTls, Settings};
-
-/// On a volume, so that clients that pinned the self-signed certificate still know it tomorrow.
-const SELF_SIGNED_FOLDER: &str = "/var/lib/relay-tls";
+use validity::Validity;
 
 /// Why a certificate and a key cannot be used together. The texts stand behind `TLS_CERT=path: `.
 #[derive(Debug, thiserror::Error)]
@@ -62,63 +62,136 @@ pub enum FileFault {
     UnusableKey,
 }
 
-/// The paths for `smtpd_tls_cert_file` and `smtpd_tls_key_file`.
-pub fn paths(tls: &ServerTls) -> Option<(PathBuf, PathBuf)> {
-    match tls {
-        ServerTls::Off => None,
-        ServerTls::SelfSigned => Some(self_signed::paths(Path::new(SELF_SIGNED_FOLDER))),
-        ServerTls::Files { certificate, key } => Some((certificate.clone(), key.clone())),
+/// A certificate chain and the key that belongs to it.
+pub struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    key: Zeroizing<Vec<u8>>,
+    /// The word in the first and last line of the key's PEM.
+    key_label: &'static str,
+    /// SubjectPublicKeyInfo: what a client pins that wants to survive a renewal.
+    public_key: Vec<u8>,
+    pub validity: Validity,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pair").field("validity", &self.validity).finish_non_exhaustive()
     }
 }
 
-/// Makes sure that a certificate is there, and logs what a client can compare it with.
-pub fn prepare(settings: &Settings) -> anyhow::Result<()> {
-    let certificate = match &settings.tls {
-        ServerTls::Off => return Ok(()),
-        ServerTls::SelfSigned => {
-            self_signed::ensure(Path::new(SELF_SIGNED_FOLDER), &settings.hostname)?
-        }
-        ServerTls::Files { certificate, key } => load_pair(certificate, key)?,
-    };
-    if !names_host(&certificate, &settings.hostname) {
-        log::warning(format_args!(
-            "the certificate in TLS_CERT is not for {}; clients that check will refuse it",
-            settings.hostname
-        ));
+impl Pair {
+    /// Reads a pair and checks that the two belong together.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, PairError> {
+        let certificate =
+            fs::read(certificate).map_err(|error| PairError::Certificate(error.into()));
+        let key = fs::read(key).map(Zeroizing::new).map_err(|error| PairError::Key(error.into()));
+        Self::from_pem(&certificate?, &key?)
     }
-    let kind = match settings.tls {
-        ServerTls::SelfSigned => "self-signed certificate",
-        ServerTls::Off | ServerTls::Files { .. } => "certificate",
-    };
-    log::info(format_args!("{kind}, SHA-256 fingerprint {}", fingerprint(&certificate)));
-    Ok(())
+
+    /// What two files hold. Both may be one and the same file, with its parts in any order.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, PairError> {
+        let chain = match certificates_in(certificate) {
+            Err(FileFault::NoCertificate) if is_swapped(certificate, key) => {
+                return Err(PairError::Swapped);
+            }
+            other => other.map_err(PairError::Certificate)?,
+        };
+        let key = key_in(key).map_err(PairError::Key)?;
+        let unusable = || PairError::Key(FileFault::UnusableKey);
+        let damaged = || PairError::Certificate(FileFault::DamagedCertificate);
+        let signing_key = sign::any_supported_type(&key).map_err(|_| unusable())?;
+        let public_key = signing_key.public_key().ok_or_else(unusable)?.to_vec();
+        let pair = CertifiedKey::new(chain, signing_key);
+        match pair.keys_match() {
+            Ok(()) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => return Err(PairError::Mismatch),
+            Err(_) => return Err(damaged()),
+        }
+        let first = pair.cert.first().ok_or(PairError::Certificate(FileFault::NoCertificate))?;
+        let validity = validity::read(first).ok_or_else(damaged)?;
+        let key_label = match &key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        let key = Zeroizing::new(key.secret_der().to_vec());
+        Ok(Self { chain: pair.cert, key, key_label, public_key, validity })
+    }
+
+    /// The whole in one file, the key first, as Postfix's `…_tls_chain_files` want it.
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
+        push_pem(&mut text, self.key_label, &self.key);
+        for certificate in &self.chain {
+            push_pem(&mut text, "CERTIFICATE", certificate);
+        }
+        text
+    }
+
+    /// Whether it is the same certificate: then the key is the same, too.
+    pub fn is(&self, other: &Self) -> bool {
+        self.chain == other.chain
+    }
+
+    pub fn names_host(&self, hostname: &str) -> bool {
+        let parsed = self.chain.first().map(ParsedCertificate::try_from);
+        let (Some(Ok(certificate)), Ok(name)) = (parsed, ServerName::try_from(hostname)) else {
+            return false;
+        };
+        rustls::client::verify_server_name(&certificate, &name).is_ok()
+    }
+
+    /// As `openssl x509 -fingerprint -sha256` writes it.
+    pub fn fingerprint(&self) -> String {
+        let first = self.chain.first().map_or(&[][..], |first| first.as_ref());
+        let pairs: Vec<String> = sha256(first).iter().map(|byte| format!("{byte:02X}")).collect();
+        pairs.join(":")
+    }
+
+    /// The pin of RFC 7469, which curl and many libraries take as `sha256//…`.
+    pub fn pin(&self) -> String {
+        BASE64.encode(sha256(&self.public_key))
+    }
+
+    /// The data of a TLSA record 3 1 1 (RFC 6698): this server's key, by its SHA-256.
+    pub fn tlsa(&self) -> String {
+        let digest = sha256(&self.public_key);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("3 1 1 {hex}")
+    }
+
+    pub fn holds(&self, now: SystemTime) -> bool {
+        self.validity.holds(now)
+    }
 }
 
-/// The first certificate of a pair that belongs together.
-pub fn load_pair(certificate: &Path, key: &Path) -> Result<CertificateDer<'static>, PairError> {
-    let chain = match load_certificates(certificate) {
-        Err(FileFault::NoCertificate) if is_swapped(certificate, key) => {
-            return Err(PairError::Swapped);
-        }
-        other => other.map_err(PairError::Certificate)?,
-    };
-    let key = load_key(key).map_err(PairError::Key)?;
-    let signing_key =
-        sign::any_supported_type(&key).map_err(|_| PairError::Key(FileFault::UnusableKey))?;
-    let pair = CertifiedKey::new(chain, signing_key);
-    match pair.keys_match() {
-        Ok(()) => {}
-        Err(rustls::Error::InconsistentKeys(_)) => return Err(PairError::Mismatch),
-        Err(_) => return Err(PairError::Certificate(FileFault::DamagedCertificate)),
+fn sha256(data: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, data).as_ref().to_vec()
+}
+
+fn push_pem(text: &mut String, label: &str, der: &[u8]) {
+    let encoded = Zeroizing::new(BASE64.encode(der));
+    text.push_str(&format!("-----BEGIN {label}-----\n"));
+    let mut rest = encoded.as_str();
+    while let Some((line, after)) = rest.split_at_checked(64) {
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
     }
-    let first = pair.cert.into_iter().next();
-    first.ok_or(PairError::Certificate(FileFault::NoCertificate))
+    if !rest.is_empty() {
+        text.push_str(rest);
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
 }
 
 /// Every certificate in a PEM file, at least one, each of them well-formed.
 pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
-    let bytes = Zeroizing::new(fs::read(path)?);
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    certificates_in(&Zeroizing::new(fs::read(path)?))
+}
+
+fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(|_| FileFault::DamagedCertificate)?;
     if certificates.is_empty() {
         return Err(FileFault::NoCertificate);
@@ -129,11 +202,10 @@ pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fi
     Ok(certificates)
 }
 
-fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileFault> {
-    let bytes = Zeroizing::new(fs::read(path)?);
-    match PrivateKeyDer::from_pem_slice(&bytes) {
+fn key_in(pem: &[u8]) -> Result<PrivateKeyDer<'static>, FileFault> {
+    match PrivateKeyDer::from_pem_slice(pem) {
         Ok(key) => Ok(key),
-        Err(_) if bytes.windows(9).any(|window| window == b"ENCRYPTED") => {
+        Err(_) if pem.windows(9).any(|window| window == b"ENCRYPTED") => {
             Err(FileFault::EncryptedKey)
         }
         Err(pem::Error::NoItemsFound) => Err(FileFault::NoKey),
@@ -141,24 +213,8 @@ fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileFault> {
     }
 }
 
-fn is_swapped(certificate: &Path, key: &Path) -> bool {
-    load_key(certificate).is_ok() && load_certificates(key).is_ok()
-}
-
-fn names_host(certificate: &CertificateDer<'_>, hostname: &str) -> bool {
-    let (Ok(certificate), Ok(name)) =
-        (ParsedCertificate::try_from(certificate), ServerName::try_from(hostname))
-    else {
-        return false;
-    };
-    rustls::client::verify_server_name(&certificate, &name).is_ok()
-}
-
-/// As `openssl x509 -fingerprint -sha256` writes it.
-fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let digest = digest::digest(&digest::SHA256, certificate);
-    let pairs: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    pairs.join(":")
+fn is_swapped(certificate: &[u8], key: &[u8]) -> bool {
+    key_in(certificate).is_ok() && certificates_in(key).is_ok()
 }
 
 #[cfg(test)]

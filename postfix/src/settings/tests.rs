@@ -103,6 +103,10 @@ const ROWS: &[Row] = &[
     (&[("MESSAGE_SIZE_LIMIT", "50MB")], &["MESSAGE_SIZE_LIMIT=50MB: must be a number of"]),
     (&[("MESSAGE_SIZE_LIMIT", "-1")], &["MESSAGE_SIZE_LIMIT=-1: must be a number of bytes"]),
     (&[("LOG_FORMAT", "xml")], &["LOG_FORMAT=xml: must be text or json"]),
+    (&[("LOG_REDACT", "yes")], &["LOG_REDACT=yes: must be none, mask or hash"]),
+    (&[("DRAIN_SECONDS", "1h")], &["DRAIN_SECONDS=1h: must be a number of seconds from 0 to 600"]),
+    (&[("DRAIN_SECONDS", "-1")], &["DRAIN_SECONDS=-1: must be a number of seconds"]),
+    (&[("DRAIN_SECONDS", "601")], &["DRAIN_SECONDS=601: must be a number of seconds"]),
     (&[("TLS_CRT", "/c")], &["TLS_CRT: is not a setting; did you mean TLS_CERT?"]),
     (&[("POSTFIX_myorigin", "x")], &["POSTFIX_myorigin: Postfix's own parameters cannot"]),
 ];

@@ -78,8 +78,18 @@ pub const MESSAGE_SIZE_LIMIT: Variable = Variable::new(
     "52428800",
     "largest message in bytes, or with K, M or G at the end; from 1M to 1G",
 );
-pub const LOG_FORMAT: Variable =
-    Variable::new("LOG_FORMAT", "text", "text or json, for the lines of relay-init");
+pub const LOG_FORMAT: Variable = Variable::new("LOG_FORMAT", "text", "text or json");
+pub const LOG_REDACT: Variable = Variable::new(
+    "LOG_REDACT",
+    "none",
+    "mail addresses in Postfix's log: none leaves them, mask makes a***@example.org, hash makes \
+     the same code of the same address",
+);
+pub const DRAIN_SECONDS: Variable = Variable::new(
+    "DRAIN_SECONDS",
+    "45",
+    "how long deliveries that run may go on when the container is stopped; below stop_grace_period",
+);
 /// Everything relay-init reads, in the order an operator should meet it.
 pub const VARIABLES: &[&Variable] = &[
     &RELAY_MYHOSTNAME,
@@ -96,6 +106,8 @@ pub const VARIABLES: &[&Variable] = &[
     &RELAYHOST_PASSWORD,
     &MESSAGE_SIZE_LIMIT,
     &LOG_FORMAT,
+    &LOG_REDACT,
+    &DRAIN_SECONDS,
 ];
 
 /// Variables that only the sidecar reads. Both containers get the same `.env`, so these are known.
@@ -140,6 +152,7 @@ const OUR_PREFIXES: &[&str] = &[
     "MESSAGE_",
     "POLICY_",
     "MILTER_",
+    "DRAIN_",
     "ARGON2_",
     "RATE_LIMIT_",
     "SUSPEND_",

@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 
@@ -12,7 +12,7 @@ impl Files {
         for pair in ["one", "two"] {
             let folder = files.path(pair);
             fs::create_dir(&folder).unwrap();
-            self_signed::ensure(&folder, "relay.example.org").unwrap();
+            self_signed::ensure(&folder, "relay.example.org", SystemTime::now()).unwrap();
         }
         let both =
             [fs::read(files.certificate("one")).unwrap(), fs::read(files.key("one")).unwrap()];
@@ -49,8 +49,9 @@ fn a_pair_that_belongs_together_is_taken() {
         (files.path("both"), files.key("one")),
         (files.path("both"), files.path("both")),
     ] {
-        let first = load_pair(&certificate, &key).unwrap();
-        assert!(names_host(&first, "relay.example.org"));
+        let pair = Pair::load(&certificate, &key).unwrap();
+        assert!(pair.names_host("relay.example.org"));
+        assert!(!format!("{pair:?}").contains("key"), "{pair:?}");
     }
 }
 
@@ -71,24 +72,47 @@ fn what_is_wrong_with_a_pair_is_said_of_the_right_file() {
         (&certificate, &files.path("encrypted"), true, "the key is encrypted"),
         (&certificate, &files.path("nonsense"), true, "the key cannot be used"),
     ] {
-        let error = load_pair(certificate, key).unwrap_err();
+        let error = Pair::load(certificate, key).unwrap_err();
         assert!(error.to_string().contains(expected), "{error} is not {expected}");
         assert_eq!(error.concerns_key(), about_key, "{error}");
     }
 }
 
 #[test]
-fn the_fingerprint_is_written_as_openssl_writes_it() {
-    // SHA-256 of nothing, a known value.
-    let empty = CertificateDer::from(Vec::new());
-    assert!(fingerprint(&empty).starts_with("E3:B0:C4:42:98:FC:1C:14:"));
-    assert_eq!(fingerprint(&empty).len(), 95);
+fn what_clients_compare_is_written_as_their_tools_write_it() {
+    // openssl req -x509 -newkey ed25519 …, and what openssl says of it: x509 -fingerprint -sha256, and
+    // pkey -pubin -outform DER | dgst -sha256.
+    let certificate = "-----BEGIN CERTIFICATE-----\n\
+        MIIBPDCB76ADAgECAhRCVesYRKdVB42r31gB1jIiMSuBeTAFBgMrZXAwEzERMA8G\n\
+        A1UEAwwIcGluLnRlc3QwIBcNMjYxMTIzMDUxNjEwWhgPMjEyNjEwMzAwNTE2MTBa\n\
+        MBMxETAPBgNVBAMMCHBpbi50ZXN0MCowBQYDK2VwAyEA1Jz0IQnLkH4x0u38pnbD\n\
+        btXtyXa0V5i1mAK6uY5NIPmjUzBRMB0GA1UdDgQWBBR5gUwZwVLg0Posu2j50fic\n\
+        SnXpZDAfBgNVHSMEGDAWgBR5gUwZwVLg0Posu2j50ficSnXpZDAPBgNVHRMBAf8E\n\
+        BTADAQH/MAUGAytlcANBANcqk+rUcMHstNMMbzJsMYvr1mcplDaYeQVj0Xi5a1g1\n\
+        dvEJe3knF7b3dYKAmZfQi4l1ASgyTbOwncDXYu47wwU=\n\
+        -----END CERTIFICATE-----";
+    let key = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIJxRQanXf5hueg0d8BFLvYaxMrOarebXGvV9gHMDd1i3\n\
+        -----END PRIVATE KEY-----";
+    let pair = Pair::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+    assert_eq!(
+        pair.fingerprint(),
+        "11:77:DF:84:E7:6C:7D:9C:15:E8:35:89:D3:8D:E2:70:88:F1:4C:27:73:6F:3D:E2:00:F3:4D:D6:25:5F:BC:5F"
+    );
+    assert_eq!(pair.pin(), "hzDjdF+UNE87MDFkKNJ20ofyw1ZqASm3dAK18L+CGss=");
+    assert_eq!(
+        pair.tlsa(),
+        "3 1 1 8730e3745f94344f3b30316428d276d287f2c3566a0129b77402b5f0bf821acb"
+    );
 }
 
 #[test]
-fn the_paths_of_the_self_signed_pair_are_on_the_volume() {
-    let (certificate, key) = paths(&ServerTls::SelfSigned).unwrap();
-    assert_eq!(certificate, Path::new("/var/lib/relay-tls/cert.pem"));
-    assert_eq!(key, Path::new("/var/lib/relay-tls/key.pem"));
-    assert_eq!(paths(&ServerTls::Off), None);
+fn postfix_s_copy_has_the_key_first_and_is_the_same_pair() {
+    let files = Files::new();
+    let pair = Pair::load(&files.path("both"), &files.path("both")).unwrap();
+    let copy = pair.to_pem();
+    assert!(copy.starts_with("-----BEGIN PRIVATE KEY-----\n"), "the key is not first");
+    let again = Pair::from_pem(copy.as_bytes(), copy.as_bytes()).unwrap();
+    assert_eq!(again.fingerprint(), pair.fingerprint());
+    assert_eq!(again.to_pem().as_str(), copy.as_str());
 }
