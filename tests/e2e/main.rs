@@ -4,6 +4,7 @@
 
 mod delivery;
 mod faults;
+mod limits;
 mod login;
 mod logs;
 mod milter;

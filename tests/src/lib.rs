@@ -22,3 +22,4 @@ pub mod sink;
 pub mod smtp;
 pub mod terminal;
 pub mod wait;
+pub mod webhook;

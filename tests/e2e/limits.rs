@@ -1,0 +1,397 @@
+//! How much a user or a network client may send, across restarts, and what happens to who tries far more.
+
+use std::net::{IpAddr, SocketAddr};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use relay_tests::lab::{
+    HOME, HOME_NETWORK, HOME_NETWORK_V6, HOME_V6, Lab, RELAY, STRANGER, in_a_lab,
+};
+use relay_tests::message::message;
+use relay_tests::relay::{Builder, Relay};
+use relay_tests::smtp::{Client, Mechanism, Reply};
+use relay_tests::wait::{A_WHILE, until};
+use relay_tests::webhook::{Answer, Webhook};
+
+const PASSWORD: &str = "correct horse battery";
+const WEBHOOK: SocketAddr = SocketAddr::new(RELAY, 8099);
+/// A killed sidecar may forget this much.
+const WRITTEN: Duration = Duration::from_millis(1_300);
+
+fn start_with_alice<'lab>(builder: Builder<'lab>, rights: &[&str]) -> Result<Relay<'lab>> {
+    let relay = builder.start()?;
+    let add = [&["add", "alice", "--password-stdin"], rights].concat();
+    relay.manage_user(&add, PASSWORD)?;
+    Ok(relay)
+}
+
+/// Alice sends one message in a session of its own.
+fn send_to(relay: &Relay<'_>, recipients: &[&str]) -> Result<Reply> {
+    let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+    client.send("alice@example.org", recipients, &message("limited"))
+}
+
+fn send(relay: &Relay<'_>) -> Result<Reply> {
+    send_to(relay, &["bob@recipient.test"])
+}
+
+fn send_from(relay: &Relay<'_>, client: IpAddr) -> Result<Reply> {
+    let mut client = relay.session(client, 25)?;
+    client.send("printer@example.org", &["bob@recipient.test"], &message("limited"))
+}
+
+/// 450 4.7.1, and the limit is named.
+fn assert_limited(reply: &Reply, limit: &str) {
+    assert_eq!((reply.code, reply.enhanced()), (450, Some("4.7.1")), "{limit}: {reply}");
+    assert!(reply.to_string().contains(limit), "{limit} is not named: {reply}");
+}
+
+#[test]
+fn who_has_used_up_a_limit_is_asked_to_come_later() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "3/day"), &[])?;
+        for _ in 0..3 {
+            send(&relay)?.expect(250)?;
+        }
+        assert_limited(&send(&relay)?, "3/day");
+        // On the other port too, and in the same session.
+        let mut client = relay.login(STRANGER, 465, "alice", PASSWORD)?;
+        for _ in 0..2 {
+            client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+            assert_limited(&client.command("RCPT TO:<bob@recipient.test>")?, "3/day");
+            client.command("RSET")?.expect(250)?;
+        }
+        // Another user has limits of its own.
+        relay.add_user("carol", PASSWORD)?;
+        let mut client = relay.login(STRANGER, 587, "carol", PASSWORD)?;
+        client
+            .send("carol@example.org", &["bob@recipient.test"], &message("carol"))?
+            .expect(250)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn each_recipient_counts_and_a_message_to_too_many_is_cut() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "5/day"), &[])?;
+        send_to(&relay, &["a@recipient.test", "b@recipient.test", "c@recipient.test"])?
+            .expect(250)?;
+        // Room for two more: the third comes back later, with a message of its own.
+        let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        client.command("RCPT TO:<d@recipient.test>")?.expect(250)?;
+        client.command("RCPT TO:<e@recipient.test>")?.expect(250)?;
+        assert_limited(&client.command("RCPT TO:<f@recipient.test>")?, "5/day");
+        client.data(&message("cut"))?.expect(250)?;
+        assert_limited(&send(&relay)?, "5/day");
+        let shown = relay.manage_user(&["show", "alice"], "")?;
+        assert!(shown.contains("5/day"), "{shown}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_message_that_is_given_up_before_its_content_costs_nothing() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "1/day"), &[])?;
+        let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        for _ in 0..3 {
+            client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+            client.command("RCPT TO:<bob@recipient.test>")?.expect(250)?;
+            client.command("RSET")?.expect(250)?;
+        }
+        send(&relay)?.expect(250)?;
+        assert_limited(&send(&relay)?, "1/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn bare_postmaster_is_counted_though_policy_is_not_asked_about_it() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "3/day"), &[])?;
+        send_to(&relay, &["bob@recipient.test", "postmaster"])?.expect(250)?;
+        send_to(&relay, &["postmaster"])?.expect(250)?;
+        // Postfix takes the recipient without asking; the limit is met at DATA.
+        let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        client.command("RCPT TO:<postmaster>")?.expect(250)?;
+        assert_limited(&client.command("DATA")?, "3/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn messages_are_limited_whatever_their_recipients() -> Result<()> {
+    in_a_lab(|lab| {
+        let limits = "messages=2/day,20/day";
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", limits), &[])?;
+        for _ in 0..2 {
+            send_to(&relay, &["a@recipient.test", "b@recipient.test"])?.expect(250)?;
+        }
+        assert_limited(&send(&relay)?, "messages=2/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_user_may_have_limits_of_its_own_or_none() -> Result<()> {
+    in_a_lab(|lab| {
+        let limit = lab.relay().env("RATE_LIMIT_USER", "1/day");
+        let relay = start_with_alice(limit, &["--limit", "2/day"])?;
+        send(&relay)?.expect(250)?;
+        send(&relay)?.expect(250)?;
+        assert_limited(&send(&relay)?, "2/day");
+        relay.manage_user(&["set", "alice", "--limit", "none"], "")?;
+        for _ in 0..5 {
+            send(&relay)?.expect(250)?;
+        }
+        let shown = relay.manage_user(&["show", "alice"], "")?;
+        assert!(shown.contains("limit     none"), "{shown}");
+        relay.manage_user(&["set", "alice", "--limit", "default"], "")?;
+        assert_limited(&send(&relay)?, "1/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn network_clients_are_limited_by_address_and_ipv6_by_its_64() -> Result<()> {
+    in_a_lab(|lab| {
+        let networks = format!("{HOME_NETWORK} {HOME_NETWORK_V6}");
+        let settings = lab
+            .relay()
+            .env("ALLOWED_NETWORKS", &networks)
+            .env("RATE_LIMIT_NETWORK", "2/day")
+            .env("RATE_LIMIT_USER", "1/day");
+        let relay = start_with_alice(settings, &[])?;
+        for _ in 0..2 {
+            send_from(&relay, HOME)?.expect(250)?;
+        }
+        assert_limited(&send_from(&relay, HOME)?, "2/day");
+        send_from(&relay, "203.0.113.6".parse()?)?.expect(250)?;
+        // A user at the same address is counted as user.
+        let mut client = relay.login(HOME, 587, "alice", PASSWORD)?;
+        client.send("alice@example.org", &["bob@recipient.test"], &message("x"))?.expect(250)?;
+
+        send_from(&relay, HOME_V6)?.expect(250)?;
+        send_from(&relay, "2001:db8:a::6".parse()?)?.expect(250)?;
+        assert_limited(&send_from(&relay, "2001:db8:a::7".parse()?)?, "2/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn counts_survive_a_stop_and_a_kill_of_the_sidecar() -> Result<()> {
+    in_a_lab(|lab| {
+        let settings = lab
+            .relay()
+            .env("ALLOWED_NETWORKS", HOME_NETWORK)
+            .env("RATE_LIMIT_NETWORK", "3/day")
+            .env("RATE_LIMIT_USER", "3/day");
+        let mut relay = start_with_alice(settings, &[])?;
+        let send_both = |relay: &Relay<'_>| -> Result<[Reply; 2]> {
+            Ok([send(relay)?, send_from(relay, HOME)?])
+        };
+        for reply in send_both(&relay)? {
+            reply.expect(250)?;
+        }
+        // What is stopped in order writes down what it has, however fresh.
+        relay.sidecar.take().context("no sidecar")?.stop()?;
+        relay.start()?;
+        for reply in send_both(&relay)? {
+            reply.expect(250)?;
+        }
+        sleep(WRITTEN);
+        relay.sidecar.take().context("no sidecar")?.kill();
+        relay.start()?;
+        for reply in send_both(&relay)? {
+            reply.expect(250)?;
+        }
+        sleep(WRITTEN);
+        relay.kill()?;
+        relay.start()?;
+        for reply in send_both(&relay)? {
+            assert_limited(&reply, "3/day");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_used_and_left_is_shown() -> Result<()> {
+    in_a_lab(|lab| {
+        let limits = "messages=5/hour,10/day";
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", limits), &[])?;
+        let show = |text: &str| relay.manage_user(&["show", "alice"], "").map(|t| t.contains(text));
+        assert!(show("limit     messages=5/hour: 0 used, 5 left")?);
+        send_to(&relay, &["a@recipient.test", "b@recipient.test"])?.expect(250)?;
+        send(&relay)?.expect(250)?;
+        until("the use to be written down", A_WHILE, || {
+            let shown = relay.manage_user(&["show", "alice"], "").ok()?;
+            let both = shown.contains("limit     messages=5/hour: 2 used, 3 left")
+                && shown.contains("limit     10/day: 3 used, 7 left");
+            both.then_some(())
+        })?;
+        let shown = relay.manage_user(&["show", "alice", "--json"], "")?;
+        let shown: serde_json::Value = serde_json::from_str(&shown)?;
+        let expected = serde_json::json!([
+            { "limit": "messages=5/hour", "used": 2, "left": 3 },
+            { "limit": "10/day", "used": 3, "left": 7 },
+        ]);
+        assert_eq!(shown["usage"], expected, "{shown}");
+        Ok(())
+    })
+}
+
+/// A relay on which more than three recipients an hour are a sign of theft.
+fn suspending<'lab>(lab: &'lab Lab, webhook: &Webhook) -> Result<Relay<'lab>> {
+    let url = format!("http://{}/hook?token=canary-webhook-token", webhook.address);
+    lab.evidence.secret("canary-webhook-token");
+    let settings = lab.relay().env("SUSPEND_AFTER", "3/day").env("ALERT_WEBHOOK", &url);
+    start_with_alice(settings, &[])
+}
+
+/// Sends until Alice is suspended, and returns a session that was logged in before.
+fn pass_the_ceiling(relay: &Relay<'_>) -> Result<Client> {
+    let open = relay.login(STRANGER, 465, "alice", PASSWORD)?;
+    for _ in 0..3 {
+        send(relay)?.expect(250)?;
+    }
+    let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+    client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+    client.command("RCPT TO:<bob@recipient.test>")?.expect(250)?;
+    assert_suspended(&client.command("DATA")?);
+    Ok(open)
+}
+
+fn assert_suspended(reply: &Reply) {
+    assert_eq!((reply.code, reply.enhanced()), (554, Some("5.7.1")), "{reply}");
+    assert!(reply.to_string().contains("suspended"), "{reply}");
+}
+
+fn login_code(relay: &Relay<'_>) -> Result<u16> {
+    Ok(relay.session(STRANGER, 587)?.login(Mechanism::Plain, "alice", PASSWORD)?.code)
+}
+
+fn suspensions(relay: &Relay<'_>) -> Result<String> {
+    let metrics = relay.sidecar()?.get("/metrics")?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("relay_users_suspended_total "));
+    Ok(line.context("no such metric")?.to_owned())
+}
+
+#[test]
+fn who_passes_the_ceiling_is_suspended_until_enabled() -> Result<()> {
+    in_a_lab(|lab| {
+        let webhook = Webhook::listen(&lab.namespace, WEBHOOK, &[Answer::Status(204)])?;
+        let relay = suspending(lab, &webhook)?;
+        assert_eq!(suspensions(&relay)?, "0");
+        let mut open = pass_the_ceiling(&relay)?;
+
+        // Neither a new login nor an open session helps.
+        let reply = open.send("alice@example.org", &["bob@recipient.test"], &message("x"))?;
+        assert_suspended(&reply);
+        assert_eq!(login_code(&relay)?, 535);
+        let shown = relay.manage_user(&["show", "alice"], "")?;
+        assert!(shown.contains("state     suspended"), "{shown}");
+        let output = relay.sidecar()?.output();
+        let errors: Vec<&str> = output.lines().filter(|line| line.contains("ERROR")).collect();
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(errors[0].contains("user=alice client=198.51.100.7"), "{errors:?}");
+        assert!(errors[0].contains("relay user enable alice"), "{errors:?}");
+        assert_eq!(suspensions(&relay)?, "1");
+
+        let said = relay.manage_user(&["enable", "alice"], "")?;
+        assert!(said.contains("alice enabled"), "{said}");
+        for _ in 0..3 {
+            send(&relay)?.expect(250)?;
+        }
+        assert_suspended(&send(&relay)?);
+        assert_eq!(suspensions(&relay)?, "2");
+        assert_eq!(webhook.wait_for(2)?.len(), 2);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_suspension_is_still_there_after_the_sidecar_was_killed() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = start_with_alice(lab.relay().env("SUSPEND_AFTER", "3/day"), &[])?;
+        drop(pass_the_ceiling(&relay)?);
+        relay.sidecar.take().context("no sidecar")?.kill();
+        relay.start()?;
+        assert_eq!(login_code(&relay)?, 535);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_ceiling_of_times_the_limit_counts_what_was_refused() -> Result<()> {
+    in_a_lab(|lab| {
+        let settings = lab.relay().env("RATE_LIMIT_USER", "2/day").env("SUSPEND_AFTER", "2x");
+        let relay = start_with_alice(settings, &[])?;
+        for _ in 0..2 {
+            send(&relay)?.expect(250)?;
+        }
+        for _ in 0..2 {
+            assert_limited(&send(&relay)?, "2/day");
+        }
+        assert_suspended(&send(&relay)?);
+        // The suspension can be lifted; the limit is still used up.
+        relay.manage_user(&["enable", "alice"], "")?;
+        assert_limited(&send(&relay)?, "2/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_webhook_is_told_once_and_again_until_it_takes_it() -> Result<()> {
+    in_a_lab(|lab| {
+        let answers = [Answer::Status(500), Answer::Status(200)];
+        let webhook = Webhook::listen(&lab.namespace, WEBHOOK, &answers)?;
+        let relay = suspending(lab, &webhook)?;
+        drop(pass_the_ceiling(&relay)?);
+        let posts = webhook.wait_for(2)?;
+        let waited = posts[1].at - posts[0].at;
+        assert!(waited >= Duration::from_millis(900), "tried again after {waited:?}");
+        for post in &posts {
+            assert!(post.head.starts_with("POST /hook?token=canary-webhook-token "), "{post:?}");
+            let head = post.head.to_ascii_lowercase();
+            assert!(head.contains("content-type: application/json"), "{post:?}");
+            let body = &post.body;
+            assert_eq!(body["event"], "user_suspended", "{body}");
+            assert_eq!(body["user"], "alice", "{body}");
+            assert_eq!(body["client"], STRANGER.to_string(), "{body}");
+            assert!(body["time"].is_u64(), "{body}");
+            let text = body["text"].as_str().context("no text")?;
+            assert!(text.contains("relay user enable alice"), "{text}");
+        }
+        // What is taken is not told again.
+        sleep(Duration::from_secs(2));
+        assert_eq!(webhook.posts().len(), 2);
+        Ok(())
+    })
+}
+
+#[test]
+fn mail_does_not_wait_for_a_webhook_that_hangs() -> Result<()> {
+    in_a_lab(|lab| {
+        let webhook = Webhook::listen(&lab.namespace, WEBHOOK, &[Answer::Hang])?;
+        let mut relay = suspending(lab, &webhook)?;
+        relay.add_user("carol", PASSWORD)?;
+        let started = Instant::now();
+        drop(pass_the_ceiling(&relay)?);
+        webhook.wait_for(1)?;
+        for _ in 0..3 {
+            let mut client = relay.login(STRANGER, 587, "carol", PASSWORD)?;
+            client.send("c@example.org", &["bob@recipient.test"], &message("x"))?.expect(250)?;
+        }
+        // A try is given up after ten seconds; all this fits into less.
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        let stopping = Instant::now();
+        relay.sidecar.take().context("no sidecar")?.stop()?;
+        assert!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
+        Ok(())
+    })
+}
