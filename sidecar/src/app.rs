@@ -1,6 +1,7 @@
 //! The only wiring: who gets which handle. Sockets are bound before anything slow.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +82,7 @@ fn build(config: Config, metrics: Metrics) -> anyhow::Result<Services> {
         ensure_user(&store, first_user, cost).context("creating the user of SMTP_USERNAME")?;
     }
     let limits = config.limits;
+    let outsiders = addresses_of_anybody();
     let ledger = Arc::new(Ledger::open(store.clone(), limits.sending, limits.trust)?);
     let authenticator = Authenticator::new(Parts {
         store: store.clone(),
@@ -88,11 +90,12 @@ fn build(config: Config, metrics: Metrics) -> anyhow::Result<Services> {
         pool: HashingPool::start(threads, &metrics).context("starting the hashing threads")?,
         cache: VerifiedCache::new(cache_size, cache_lifetime)?,
         guess_limits: limits.guessing,
+        gateways: outsiders.clone(),
         cost,
         enabled: config.access.login_enabled,
         metrics: metrics.clone(),
     })?;
-    let rules = Arc::new(rules(config.access));
+    let rules = Arc::new(rules(config.access, outsiders));
     let policy = PolicyService {
         rules: Arc::clone(&rules),
         store: store.clone(),
@@ -149,13 +152,18 @@ fn ensure_user(store: &UserStore, first: &FirstUser, cost: Cost) -> anyhow::Resu
     Ok(())
 }
 
-/// The rules, with the gateways that the kernel knows taken out of the allowed networks.
-fn rules(config: AccessConfig) -> Rules {
+/// The gateways and own addresses that the kernel knows.
+fn addresses_of_anybody() -> Vec<IpAddr> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let mut outsiders = gateways::in_ipv4_routes(&read("/proc/net/route"));
     outsiders.extend(gateways::in_ipv6_routes(&read("/proc/net/ipv6_route")));
     outsiders.extend(gateways::own_ipv4(&read("/proc/net/fib_trie")));
     outsiders.extend(gateways::own_ipv6(&read("/proc/net/if_inet6")));
+    outsiders
+}
+
+/// The rules, with those addresses taken out of the allowed networks.
+fn rules(config: AccessConfig, outsiders: Vec<IpAddr>) -> Rules {
     let networks = Networks::new(config.allowed_networks.clone(), outsiders);
     for (network, gateway) in networks.covering_a_gateway() {
         if config.trust_gateway {

@@ -4,7 +4,7 @@
 //! go the same way as a wrong password: neither the answer nor its time tells who exists.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Instant;
 
 use thiserror::Error;
@@ -38,6 +38,9 @@ pub struct Parts {
     pub pool: HashingPool,
     pub cache: VerifiedCache,
     pub guess_limits: GuessLimits,
+    /// Addresses under which anybody may appear: no guess is held against them, and none of them
+    /// is anybody's known address.
+    pub gateways: Vec<IpAddr>,
     pub cost: Cost,
     /// `ENABLE_SASL`.
     pub enabled: bool,
@@ -50,6 +53,7 @@ pub struct Authenticator(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
+    gateway_seen: Once,
     guesses: Mutex<Guesses>,
     /// The hash that passwords of nobody are checked against.
     decoy: String,
@@ -66,7 +70,7 @@ impl Authenticator {
         let decoy = Password::received(b"decoy");
         let decoy = password::hash(&decoy, parts.cost, &mut Arena::default())?;
         let guesses = Mutex::new(Guesses::new(parts.guess_limits));
-        Ok(Self(Arc::new(Shared { parts, guesses, decoy })))
+        Ok(Self(Arc::new(Shared { parts, gateway_seen: Once::new(), guesses, decoy })))
     }
 
     pub fn enabled(&self) -> bool {
@@ -91,7 +95,13 @@ impl Authenticator {
             || String::from_utf8_lossy(identity).into_owned(),
             |name| name.as_str().to_owned(),
         );
-        let claim = Claim { credentials, client, name: name.as_ref(), filed_under: &filed_under };
+        let claim = Claim {
+            credentials,
+            client,
+            guesser: self.0.guesser(client),
+            name: name.as_ref(),
+            filed_under: &filed_under,
+        };
         if let Some(result) = self.0.guessed_too_often(&claim) {
             return Ok(Outcome { result, user: name });
         }
@@ -166,6 +176,8 @@ impl Authenticator {
 struct Claim<'a> {
     credentials: &'a Credentials,
     client: Option<IpAddr>,
+    /// The client, unless its address is that of many.
+    guesser: Option<IpAddr>,
     name: Option<&'a UserName>,
     filed_under: &'a str,
 }
@@ -185,11 +197,28 @@ impl Shared {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counting guesses by the gateway's address would let one stranger lock everybody out.
+    fn guesser(&self, client: Option<IpAddr>) -> Option<IpAddr> {
+        let client = client?.to_canonical();
+        if !self.parts.gateways.contains(&client) {
+            return Some(client);
+        }
+        self.gateway_seen.call_once(|| {
+            tracing::warn!(
+                gateway = %client,
+                "clients appear under the address of the container's gateway, so they cannot be \
+                 told apart: limits by address do not work for them (for IPv6, give the Docker \
+                 network an IPv6 subnet; rootless engines need a port driver that keeps addresses)"
+            );
+        });
+        None
+    }
+
     fn guessed_too_often(&self, claim: &Claim<'_>) -> Option<AuthResult> {
         let ledger = &self.parts.ledger;
-        let known = claim.name.zip(claim.client);
+        let known = claim.name.zip(claim.guesser);
         let known = known.is_some_and(|(name, client)| ledger.knows(name, client, now()));
-        match self.guesses().judge(now(), claim.client, claim.filed_under, known)? {
+        match self.guesses().judge(now(), claim.guesser, claim.filed_under, known)? {
             GuessedBy::Address => Some(AuthResult::LimitedAddress),
             GuessedBy::User => Some(AuthResult::LimitedUser),
         }
@@ -232,7 +261,7 @@ impl Shared {
 
     fn count_wrong(&self, claim: &Claim<'_>, fingerprint: u64) {
         let mut guesses = self.guesses();
-        guesses.wrong(now(), claim.client, claim.filed_under, fingerprint);
+        guesses.wrong(now(), claim.guesser, claim.filed_under, fingerprint);
         let evicted = guesses.take_evicted();
         self.parts.metrics.guesses(guesses.remembered(), evicted);
         drop(guesses);

@@ -20,6 +20,7 @@ pub fn parts(folder: &Path) -> Parts {
             per_address: GuessLimit { most: 20, window: 3600 },
             per_user: GuessLimit { most: 20, window: 3600 },
         },
+        gateways: vec!["172.18.0.1".parse().unwrap()],
         cost: CHEAP,
         enabled: true,
         metrics,
@@ -169,6 +170,20 @@ async fn guessing_is_stopped_by_address_and_by_user_but_not_for_known_addresses(
     assert_eq!(lab.login("bob", "secret", AWAY).await, AuthResult::LimitedAddress);
     assert_eq!(lab.login("alice", "secret", "198.51.100.1").await, AuthResult::LimitedUser);
     assert_eq!(lab.login("alice", "secret", HOME).await, AuthResult::Accepted);
+}
+
+#[tokio::test]
+async fn a_stranger_behind_the_gateway_locks_out_one_user_at_most() {
+    let lab = Lab::new(|_| ());
+    add(&lab.store, "alice", "secret");
+    let gateway = "::ffff:172.18.0.1";
+    assert_eq!(lab.login("alice", "secret", gateway).await, AuthResult::Accepted);
+    for guess in 0..20 {
+        let result = lab.login("bob", &format!("guess{guess}"), gateway).await;
+        assert_eq!(result, AuthResult::UserUnknown);
+    }
+    assert_eq!(lab.login("bob", "x", gateway).await, AuthResult::LimitedUser);
+    assert_eq!(lab.login("alice", "secret", gateway).await, AuthResult::Accepted);
 }
 
 #[tokio::test]
