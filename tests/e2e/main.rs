@@ -4,6 +4,7 @@
 
 mod delivery;
 mod faults;
+mod guessing;
 mod limits;
 mod login;
 mod logs;
