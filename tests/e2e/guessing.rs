@@ -37,7 +37,10 @@ fn guess(relay: &Relay<'_>, guesses: &[(IpAddr, &str, String)]) -> Result<()> {
             .iter()
             .map(|(from, name, password)| scope.spawn(|| login(relay, *from, name, password)))
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     for outcome in outcomes {
         outcome?.expect(535)?;

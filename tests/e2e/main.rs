@@ -10,6 +10,7 @@ mod login;
 mod logs;
 mod milter;
 mod networks;
+mod passwords;
 mod reference_clients;
 mod sasl_protocol;
 mod secrets;
