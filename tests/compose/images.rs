@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use relay_tests::process::Process;
 use relay_tests::wait;
 
-use crate::stack::docker;
+use crate::command::docker;
 
 const MEGABYTE: u64 = 1_000_000;
 

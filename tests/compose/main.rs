@@ -2,6 +2,7 @@
 //!
 //! Each test has a project of its own, with ports of its own, and removes it.
 
+mod command;
 mod images;
 mod operation;
 mod recreate;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use relay_tests::wait;
 
-use crate::stack::{DELIVERY, Stack, docker, with_a_stack};
+use crate::command::docker;
+use crate::stack::{DELIVERY, Stack, with_a_stack};
 
 const TO_SINK: [&str; 2] = ["RELAY_MYHOSTNAME=relay.example.org", "RELAYHOST=[sink]:25"];
 const ALICE: (&str, &str) = ("alice", "canary-of-alice-1729");

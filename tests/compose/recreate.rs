@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::stack::{Stack, docker, with_a_stack};
+use crate::command::docker;
+use crate::stack::{Stack, with_a_stack};
 
 const MESSAGES: usize = 5;
 const ALICE: (&str, &str) = ("alice", "canary-of-alice-1729");

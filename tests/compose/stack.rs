@@ -2,13 +2,15 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use relay_tests::evidence::Evidence;
 use relay_tests::wait;
+
+use crate::command::{docker, find_compose, succeed};
 
 /// Both containers have health checks every five seconds, and the machine may be busy.
 const HEALTHY: Duration = Duration::from_secs(90);
@@ -234,32 +236,3 @@ impl Drop for Containers {
 }
 
 const SINK: &str = "relay-test-sink";
-
-fn find_compose() -> Result<Vec<String>> {
-    let plugin = Command::new("docker").args(["compose", "version"]).output();
-    if plugin.is_ok_and(|output| output.status.success()) {
-        return Ok(vec!["docker".to_owned(), "compose".to_owned()]);
-    }
-    let standalone = Command::new("docker-compose").arg("version").output();
-    ensure!(standalone.is_ok(), "there is no Compose: run `make test`, which installs it");
-    Ok(vec!["docker-compose".to_owned()])
-}
-
-/// Runs the Docker client and returns what it prints.
-pub fn docker(arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new("docker");
-    command.args(arguments);
-    succeed(command, b"")
-}
-
-fn succeed(mut command: Command, input: &[u8]) -> Result<String> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
-    // A program that ended before it read says why by its own output.
-    drop(child.stdin.take().map(|mut stdin| stdin.write_all(input)));
-    let Output { status, stdout, stderr } = child.wait_with_output()?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}: {}", String::from_utf8_lossy(&stderr));
-    }
-    Ok(String::from_utf8_lossy(&stdout).trim().to_owned())
-}
