@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use relay_sidecar::cli::{self, Cli, Command, Exit, Failure};
 use relay_sidecar::config::{Config, ProcessEnvironment};
@@ -30,6 +31,7 @@ fn serve() -> Result<(), Failure> {
         Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}"))
     })?;
     logging::start(config.log);
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -38,4 +40,13 @@ fn serve() -> Result<(), Failure> {
     // What did not end within the drain's deadline ends now.
     runtime.shutdown_background();
     done.map_err(|error| Failure::new(Exit::Trouble, format!("{error:#}")))
+}
+
+/// Takes all descriptors that the system grants. The usual soft limit of 1024 is for programs that
+/// use select(2); Postfix alone may open nine hundred connections.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
 }

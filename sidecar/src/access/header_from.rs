@@ -2,7 +2,8 @@
 //!
 //! mail-parser reads the fields. It is made to get something out of any mail, and takes `<a@x>
 //! <b@y>` for one address; what a recipient's program shows is then anybody's guess. So its answer
-//! counts only when it accounts for each `@` in the field, and each address is a plain one.
+//! counts only when it is what stands in the field for everybody to see: each word with an `@`
+//! outside of quotes and comments is one of its addresses, letter by letter.
 
 use mail_parser::MessageParser;
 use thiserror::Error;
@@ -82,36 +83,50 @@ fn read(value: &[u8]) -> Option<Vec<Address>> {
         value.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }).collect();
     let message = [b"From: ", unfolded.as_slice(), b"\r\n\r\n"].concat();
     let parsed = MessageParser::new().parse(&message)?;
-    let mut addresses = Vec::new();
-    for entry in parsed.from()?.iter() {
-        let text = entry.address()?;
-        if text.chars().any(|c| c.is_whitespace() || "<>()[]:;,\\\"".contains(c)) {
-            return None;
-        }
-        addresses.push(Address::parse(text).filter(|_| text.matches('@').count() == 1)?);
+    let found = parsed.from()?.iter().map(mail_parser::Addr::address);
+    let found: Vec<&str> = found.collect::<Option<_>>()?;
+    let bare = without_quotes_and_comments(&unfolded)?;
+    if found.is_empty() || found != words_with_at_sign(&bare) {
+        return None;
     }
-    let accounted_for = at_signs(&unfolded)? == addresses.len();
-    (accounted_for && !addresses.is_empty()).then_some(addresses)
+    found
+        .into_iter()
+        .map(|text| Address::parse(text).filter(|_| text.matches('@').count() == 1))
+        .collect()
 }
 
-/// Counts `@` outside of quoted strings and comments (RFC 5322 section 3.2). `None` when one of
-/// those does not end.
-fn at_signs(value: &[u8]) -> Option<usize> {
-    let (mut count, mut depth, mut quoted) = (0, 0_usize, false);
+/// What stands outside of quoted strings and comments (RFC 5322 section 3.2), each of which leaves
+/// a space. `None` when one does not end, or a backslash escapes what needs no escape: programs
+/// differ in what they make of that.
+fn without_quotes_and_comments(value: &[u8]) -> Option<String> {
+    let (mut bare, mut depth, mut quoted) = (Vec::new(), 0_usize, false);
     let mut bytes = value.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' if quoted || depth > 0 => {
                 bytes.next()?;
             }
-            b'"' if depth == 0 => quoted = !quoted,
-            b'(' if !quoted => depth += 1,
+            b'\\' => return None,
+            b'"' if depth == 0 => {
+                quoted = !quoted;
+                bare.push(b' ');
+            }
+            b'(' if !quoted => {
+                depth += 1;
+                bare.push(b' ');
+            }
             b')' if !quoted => depth = depth.checked_sub(1)?,
-            b'@' if !quoted && depth == 0 => count += 1,
+            byte if !quoted && depth == 0 => bare.push(*byte),
             _ => {}
         }
     }
-    (!quoted && depth == 0).then_some(count)
+    if quoted || depth > 0 { None } else { String::from_utf8(bare).ok() }
+}
+
+/// The addresses as a reader's eye finds them.
+fn words_with_at_sign(bare: &str) -> Vec<&str> {
+    let words = bare.split(|c: char| c.is_whitespace() || "<>,;:".contains(c));
+    words.filter(|word| word.contains('@')).collect()
 }
 
 #[cfg(test)]
@@ -175,6 +190,11 @@ mod tests {
             "a@[192.0.2.1]",
             "=?utf-8?q?a=40x.org?=",
             "a @ x.org",
+            "< Ba\\x.oa@x.org>",
+            "a@x.org \\",
+            "a(comment)@x.org",
+            "a\"b\"@x.org",
+            "=?utf-8?q?Bob?=<a@x.org> =?utf-8?q?<b=40y.org>?=\\",
         ];
         for value in values {
             let found = authors(&[("From", value)]);

@@ -62,7 +62,7 @@ impl Networks {
 pub fn parse(list: &str) -> Result<Vec<IpNet>, Vec<String>> {
     let mut networks = Vec::new();
     let mut mistakes = Vec::new();
-    for entry in list.split([' ', ',', '\t', '\n', '\r']).filter(|entry| !entry.is_empty()) {
+    for entry in list.split(is_separator).filter(|entry| !entry.is_empty()) {
         match parse_one(entry) {
             Ok(network) => networks.push(network),
             Err(mistake) => mistakes.push(mistake),
@@ -73,6 +73,11 @@ pub fn parse(list: &str) -> Result<Vec<IpNet>, Vec<String>> {
         mistakes.push(format!("\"{list}\" together is the whole Internet: name smaller networks"));
     }
     if mistakes.is_empty() { Ok(networks) } else { Err(mistakes) }
+}
+
+/// What stands between the entries of a list, in every setting that is one.
+pub fn is_separator(c: char) -> bool {
+    c == ',' || c.is_ascii_whitespace()
 }
 
 fn parse_one(entry: &str) -> Result<IpNet, String> {

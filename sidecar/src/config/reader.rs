@@ -11,7 +11,7 @@ use super::{
     AccessConfig, Config, Environment, FirstUser, LimitsConfig, LogConfig, LogFormat,
     PasswordConfig, Sockets,
 };
-use crate::access::networks;
+use crate::access::networks::{self, is_separator};
 use crate::access::senders::{SenderPattern, canonical_domain};
 use crate::alerts::WebhookUrl;
 use crate::ledger::DefaultLimits;
@@ -100,7 +100,7 @@ impl<E: Environment> Reader<'_, E> {
     fn sender_domains(&mut self) -> Vec<SenderPattern> {
         let value = self.value_or_default("ALLOWED_SENDER_DOMAINS");
         let mut domains = Vec::new();
-        for entry in value.split([' ', ',']).filter(|entry| !entry.is_empty()) {
+        for entry in value.split(is_separator).filter(|entry| !entry.is_empty()) {
             match canonical_domain(entry) {
                 Some(domain) => domains.push(SenderPattern::Domain(domain)),
                 None => self.mistakes.push(format!(

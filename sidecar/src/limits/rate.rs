@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::networks::is_separator;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     /// Each recipient of each message.
@@ -97,7 +99,7 @@ impl FromStr for Limits {
         if text.eq_ignore_ascii_case("none") {
             return Ok(Self::default());
         }
-        let entries = text.split([' ', ',']).filter(|entry| !entry.is_empty());
+        let entries = text.split(is_separator).filter(|entry| !entry.is_empty());
         let limits: Vec<Limit> = entries.map(str::parse).collect::<Result<_, String>>()?;
         for (position, limit) in limits.iter().enumerate() {
             let same = |other: &&Limit| (other.unit, other.period) == (limit.unit, limit.period);
