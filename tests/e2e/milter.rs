@@ -26,11 +26,14 @@ fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_message() -> R
         sink.one_message()?;
         assert_eq!(proxy.answers(), ['O', 'c']);
 
-        // A refusal is an answer like any other.
-        let mut client = relay.session(STRANGER, 25)?;
-        client.command("MAIL FROM:<mallory@example.org>")?.expect(250)?;
-        client.command("RCPT TO:<postmaster>")?.expect(250)?;
-        client.data(&message("refused"))?.expect(554)?;
+        // A refusal is an answer like any other. Policy has nothing against this message, whose
+        // author only its header tells.
+        relay.add_user("mallory", "correct horse battery")?;
+        relay.user(&["set", "mallory", "--sender", "mallory@example.org"], "")?;
+        let mut client = relay.login(STRANGER, 587, "mallory", "correct horse battery")?;
+        client
+            .send("mallory@example.org", &["bob@example.net"], &message("forged"))?
+            .expect(553)?;
         client.quit()?;
         assert_eq!(proxy.answers(), ['O', 'c', 'O', 'y']);
         Ok(())

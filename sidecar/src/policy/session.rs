@@ -123,8 +123,11 @@ async fn answer(
             }
         }
     }
-    service.metrics.decision(Service::Policy, &verdict);
-    log(request, claim.stage, &verdict);
+    // At DATA a message is charged; that it may go on was told for each of its recipients already.
+    if claim.stage == Stage::Recipient || verdict.action != Action::Permit {
+        service.metrics.decision(Service::Policy, &verdict);
+        log(request, &verdict);
+    }
     Ok(verdict)
 }
 
@@ -183,11 +186,7 @@ async fn suspend(
     Ok(())
 }
 
-fn log(request: &Request<'_>, stage: Stage, verdict: &Verdict) {
-    // At DATA a message is counted; that it may go on was said for each recipient already.
-    if verdict.action == Action::Permit && stage != Stage::Recipient {
-        return;
-    }
+fn log(request: &Request<'_>, verdict: &Verdict) {
     tracing::info!(
         action = %verdict.action.label(),
         reason = %verdict.reason.label(),
