@@ -18,6 +18,8 @@ use renewal::{Finding, Step, Trouble};
 
 /// What Postfix shows its clients.
 pub const SERVER_COPY: &str = "/run/postfix/server.pem";
+/// What Postfix shows the next hop.
+pub const CLIENT_COPY: &str = "/run/postfix/client.pem";
 
 /// On a volume, so that clients that pinned the self-signed certificate still know it tomorrow.
 const SELF_SIGNED_FOLDER: &str = "/var/lib/relay-tls";
@@ -64,6 +66,12 @@ pub fn prepare(settings: &Settings, now: SystemTime) -> anyhow::Result<Watcher> 
         let watched = Watched::start(source, Path::new(SERVER_COPY), hostname, now)?;
         watched.introduce(&settings.hostname);
         watcher.0.push(watched);
+    }
+    if let Some((certificate, key)) = &settings.next_hops.client_pair {
+        let (certificate, key) = (certificate.clone(), key.clone());
+        let names = ["RELAYHOST_CERT", "RELAYHOST_KEY"];
+        let source = Source::Files { certificate, key, names };
+        watcher.0.push(Watched::start(source, Path::new(CLIENT_COPY), None, now)?);
     }
     Ok(watcher)
 }

@@ -2,6 +2,7 @@
 //! is looked after while it runs.
 
 mod certificates;
+mod explain;
 mod files;
 mod gateways;
 mod health;
@@ -9,6 +10,7 @@ mod log;
 mod maillog;
 mod main_cf;
 mod master_cf;
+mod resolver;
 mod settings;
 mod sidecar;
 mod signals;
@@ -21,6 +23,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use main_cf::MainCf;
+use master_cf::MasterCf;
 use settings::{Environment, Mistakes, Settings};
 use supervise::Ending;
 
@@ -47,7 +51,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Prints main.cf and master.cf as they would be written; touches nothing
-    Render,
+    Render {
+        /// Says for each line which variable or default it comes from
+        #[arg(long)]
+        explain: bool,
+    },
     /// Says what is wrong with the running container; exit code 0 when nothing is
     Healthcheck,
 }
@@ -62,7 +70,8 @@ fn main() -> ExitCode {
     };
     ExitCode::from(match arguments.command {
         Some(Command::Healthcheck) => healthcheck(),
-        Some(Command::Render) => with_settings(render),
+        Some(Command::Render { explain: false }) => with_settings(render),
+        Some(Command::Render { explain: true }) => with_settings(explain),
         None => with_settings(run),
     })
 }
@@ -99,9 +108,25 @@ fn run(settings: Settings) -> anyhow::Result<u8> {
 }
 
 fn render(settings: Settings) -> anyhow::Result<u8> {
-    let main_cf = main_cf::render(&settings, &gateways::discover()?);
-    let master_cf = master_cf::render(&settings);
-    let text = format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}");
+    let (main_cf, master_cf) = files_of(&settings)?;
+    print(&format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}"))
+}
+
+fn explain(settings: Settings) -> anyhow::Result<u8> {
+    let (main_cf, master_cf) = files_of(&settings)?;
+    let environment = Environment::of_process();
+    let main_cf = explain::main_cf(&main_cf, &environment);
+    let master_cf = explain::master_cf(&master_cf, &environment);
+    print(&format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}"))
+}
+
+fn files_of(settings: &Settings) -> anyhow::Result<(MainCf, MasterCf)> {
+    start::warn(settings);
+    let surroundings = start::look_around(settings)?;
+    Ok((main_cf::build(settings, &surroundings), master_cf::build(settings)))
+}
+
+fn print(text: &str) -> anyhow::Result<u8> {
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(exit::DONE)
 }

@@ -1,57 +1,149 @@
 //! main.cf, rendered from checked settings. Pure: the same settings give the same text.
 //!
 //! Every value of an operator that stands in the text has a type or a check of its own (host names,
-//! networks, plain paths, numbers), so no value can hold a newline, a `$` or a second parameter.
+//! networks, plain paths, numbers), so no value can hold a newline, a `$` or a second parameter. What
+//! POSTFIX_ variables set is one line, and has passed the guard.
+
+pub mod fixed;
+mod sending;
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::net::IpAddr;
 
-use crate::certificates::SERVER_COPY;
+use crate::explain::Source;
 use crate::gateways;
 use crate::settings::networks::in_postfix_form;
-use crate::settings::{NextHop, ServerTls, Settings};
+use crate::settings::variables::{
+    ALLOWED_NETWORKS, ENABLE_TLS, INET_PROTOCOLS, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN,
+    RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY, TRUST_GATEWAY, Variable,
+};
+use crate::settings::{Protocols, ServerTls, Settings};
+pub use fixed::ASK_THE_SIDECAR;
+use fixed::Fixed;
 
 /// The sidecar's sockets, on the volume that both containers share.
 pub const SASL_SOCKET: &str = "/run/relay/sasl.sock";
 pub const POLICY_SOCKET: &str = "/run/relay/policy.sock";
 pub const MILTER_SOCKET: &str = "/run/relay/milter.sock";
+pub const MILTER: &str = "unix:/run/relay/milter.sock";
 
 /// The table with the login for the next hop; postmap makes `sasl_passwd.lmdb` of it.
 pub const PASSWORD_TABLE: &str = "/run/postfix/sasl_passwd";
 
-/// Debian's public certificate authorities.
-const PUBLIC_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// What main.cf depends on besides the settings.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Addresses that must not match ALLOWED_NETWORKS.
+    pub dangerous: BTreeSet<IpAddr>,
+    /// A resolver on loopback that checks signatures.
+    pub validating_resolver: bool,
+}
 
-/// The text of main.cf. `dangerous` are the addresses that must not match ALLOWED_NETWORKS.
-pub fn render(settings: &Settings, dangerous: &BTreeSet<IpAddr>) -> String {
-    let mut text = String::from(HEADER);
-    section(&mut text, "Where things are in this image.", PLACES);
-    section(&mut text, "Who this relay is.", &[]);
-    set(&mut text, "myhostname", &settings.hostname);
-    set(&mut text, "mydomain", &settings.domain);
-    set(&mut text, "myorigin", &settings.domain);
-    section(&mut text, "Nothing is delivered here: no local users, no own domains.", NOT_LOCAL);
-    section(&mut text, "Who may relay: what the sidecar says comes first.", RELAY_ACCESS);
-    set(&mut text, "mynetworks", &my_networks(settings, dangerous));
-    section(&mut text, "The sidecar sees every message; without it mail waits.", MILTER);
-    section(&mut text, "Login, switched on for 587 and 465 in master.cf.", LOGIN);
-    section(&mut text, "What clients may do.", CLIENTS);
-    section(&mut text, "TLS towards clients.", &[]);
-    server_tls(&mut text, &settings.tls);
-    section(&mut text, "Sizes.", &[]);
-    set(&mut text, "message_size_limit", &settings.message_size_limit.to_string());
+#[derive(Debug)]
+pub struct MainCf {
+    pub sections: Vec<Section>,
+}
+
+#[derive(Debug)]
+pub struct Section {
+    pub title: &'static str,
+    pub parameters: Vec<Parameter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: String,
+    pub value: String,
+    pub from: Source,
+}
+
+/// What main.cf says.
+pub fn build(settings: &Settings, surroundings: &Surroundings) -> MainCf {
+    let mut cf = MainCf { sections: Vec::new() };
+    cf.section("Where things are in this image.", fixed::PLACES);
+    cf.section("Who this relay is.", &[]);
+    cf.set("myhostname", &settings.hostname, &[&RELAY_MYHOSTNAME]);
+    cf.set("mydomain", &settings.domain, &[&RELAY_DOMAIN, &RELAY_MYHOSTNAME]);
+    cf.set("myorigin", &settings.domain, &[&RELAY_DOMAIN, &RELAY_MYHOSTNAME]);
+    let protocols = match settings.protocols {
+        Protocols::All => "all",
+        Protocols::Ipv4 => "ipv4",
+        Protocols::Ipv6 => "ipv6",
+    };
+    cf.set("inet_protocols", protocols, &[&INET_PROTOCOLS]);
+    cf.section("Nothing is delivered here: no local users, no own domains.", fixed::NOT_LOCAL);
+    cf.section("Who may relay: what the sidecar says comes first.", fixed::RELAY_ACCESS);
+    let networks = my_networks(settings, &surroundings.dangerous);
+    cf.set("mynetworks", &networks, &[&ALLOWED_NETWORKS, &TRUST_GATEWAY]);
+    let title = "The sidecar sees every message; without it mail waits.";
+    cf.section(title, fixed::SIDECAR_MILTER);
+    cf.section("Login, switched on for 587 and 465 in master.cf.", fixed::LOGIN);
+    cf.section("What clients may do.", fixed::CLIENTS);
+    cf.server_tls(&settings.tls);
+    cf.section("Sizes.", &[]);
+    let size = settings.message_size_limit;
+    cf.set("message_size_limit", &size.to_string(), &[&MESSAGE_SIZE_LIMIT]);
     // Postfix asks for at least 1.5 times a message, or the disk fills while one arrives.
-    set(&mut text, "queue_minfree", &(settings.message_size_limit * 2).to_string());
-    section(&mut text, "Sending on.", SENDING);
-    let ca = settings.next_hop_ca.as_deref().map(|path| path.to_string_lossy());
-    set(&mut text, "smtp_tls_CAfile", ca.as_deref().unwrap_or(PUBLIC_CAS));
-    match &settings.next_hop {
-        None => set(&mut text, "smtp_tls_security_level", "may"),
-        Some(next_hop) => to_next_hop(&mut text, next_hop),
+    cf.set("queue_minfree", &(size * 2).to_string(), &[&MESSAGE_SIZE_LIMIT]);
+    cf.section("Sending on.", fixed::SENDING);
+    sending::add(&mut cf, &settings.next_hops, surroundings);
+    cf.section("Operation.", fixed::OPERATION);
+    cf.overrides(settings);
+    cf
+}
+
+impl MainCf {
+    fn section(&mut self, title: &'static str, fixed: &Fixed) {
+        let parameters = fixed.iter().map(|(name, value)| Parameter {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            from: Source::Fixed,
+        });
+        self.sections.push(Section { title, parameters: parameters.collect() });
     }
-    section(&mut text, "Operation.", OPERATION);
-    text
+
+    fn set(&mut self, name: &str, value: &str, from: &[&'static Variable]) {
+        let from = Source::Variables(from.to_vec());
+        let parameter = Parameter { name: name.to_owned(), value: value.to_owned(), from };
+        if let Some(section) = self.sections.last_mut() {
+            section.parameters.push(parameter);
+        }
+    }
+
+    fn server_tls(&mut self, tls: &ServerTls) {
+        const TITLE: &str = "TLS towards clients.";
+        if *tls == ServerTls::Off {
+            self.section(TITLE, &[]);
+            self.set("smtpd_tls_security_level", "none", &[&ENABLE_TLS]);
+            return;
+        }
+        self.section(TITLE, fixed::SERVER_TLS);
+        self.set("smtpd_tls_security_level", "may", &[&ENABLE_TLS]);
+        // Our copy of the pair, which changes only from one good pair to another.
+        let copy = crate::certificates::SERVER_COPY;
+        self.set("smtpd_tls_chain_files", copy, &[&TLS_CERT, &TLS_KEY]);
+    }
+
+    /// What is set last takes the place of what was set before: Postfix warns of a second line.
+    fn overrides(&mut self, settings: &Settings) {
+        let overrides = &settings.overrides.main;
+        if overrides.is_empty() {
+            return;
+        }
+        for section in &mut self.sections {
+            let is_overridden = |name: &str| overrides.iter().any(|set| set.parameter == name);
+            section.parameters.retain(|parameter| !is_overridden(&parameter.name));
+        }
+        self.section("Set by POSTFIX_ variables.", &[]);
+        let parameters = overrides.iter().map(|set| Parameter {
+            name: set.parameter.clone(),
+            value: set.value.clone(),
+            from: Source::Override(set.variable.clone()),
+        });
+        if let Some(section) = self.sections.last_mut() {
+            section.parameters.extend(parameters);
+        }
+    }
 }
 
 const HEADER: &str = "\
@@ -59,120 +151,19 @@ const HEADER: &str = "\
 # variables of the container instead (see .env.example).
 ";
 
-type Parameters = [(&'static str, &'static str)];
-
-const PLACES: &Parameters = &[
-    ("compatibility_level", "3.10"),
-    ("queue_directory", "/var/spool/postfix"),
-    ("data_directory", "/var/lib/postfix"),
-    ("daemon_directory", "/usr/lib/postfix/sbin"),
-    ("command_directory", "/usr/sbin"),
-    ("shlib_directory", "/usr/lib/postfix"),
-    ("meta_directory", "/usr/share/postfix"),
-    ("mail_owner", "postfix"),
-    ("setgid_group", "postdrop"),
-    ("default_database_type", "lmdb"),
-];
-
-const NOT_LOCAL: &Parameters = &[
-    ("mydestination", ""),
-    ("relay_domains", ""),
-    ("local_recipient_maps", ""),
-    ("local_transport", "error:5.1.1 no local delivery"),
-    ("alias_maps", ""),
-    ("alias_database", ""),
-    // A message leaves as it came: headers are the client's business.
-    ("local_header_rewrite_clients", ""),
-    ("append_dot_mydomain", "no"),
-];
-
-const RELAY_ACCESS: &Parameters = &[
-    // A permit that stood before the policy service would keep it from being asked.
-    (
-        "smtpd_relay_restrictions",
-        "check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 },\n    \
-         permit_mynetworks,\n    permit_sasl_authenticated,\n    reject",
-    ),
-    ("smtpd_recipient_restrictions", ""),
-    ("smtpd_delay_reject", "yes"),
-    // Names of clients decide nothing here, and a slow DNS server must not delay a session.
-    ("smtpd_peername_lookup", "no"),
-    ("smtpd_authorized_xclient_hosts", ""),
-    ("smtpd_authorized_xforward_hosts", ""),
-    ("smtpd_upstream_proxy_protocol", ""),
-    ("allow_percent_hack", "no"),
-    ("swap_bangpath", "no"),
-    ("allow_untrusted_routing", "no"),
-];
-
-const MILTER: &Parameters = &[
-    ("smtpd_milters", "unix:/run/relay/milter.sock"),
-    ("milter_protocol", "6"),
-    ("milter_default_action", "tempfail"),
-    ("milter_connect_timeout", "5s"),
-    ("milter_command_timeout", "10s"),
-    ("milter_content_timeout", "30s"),
-];
-
-const LOGIN: &Parameters = &[
-    ("smtpd_sasl_auth_enable", "no"),
-    ("smtpd_sasl_type", "dovecot"),
-    ("smtpd_sasl_path", "unix:/run/relay/sasl.sock"),
-    ("smtpd_sasl_security_options", "noanonymous"),
-    ("smtpd_sasl_mechanism_filter", "plain, login"),
-    ("smtpd_sasl_authenticated_header", "no"),
-    ("smtpd_tls_auth_only", "yes"),
-];
-
-const CLIENTS: &Parameters = &[
-    ("smtpd_banner", "$myhostname ESMTP"),
-    ("smtpd_helo_required", "yes"),
-    ("strict_rfc821_envelopes", "yes"),
-    ("disable_vrfy_command", "yes"),
-    ("smtpd_etrn_restrictions", "reject"),
-    // BDAT has been a source of bugs, and nobody needs it to send.
-    ("smtpd_discard_ehlo_keywords", "chunking, etrn, silent-discard"),
-    // Against smuggled messages. The exceptions default to mynetworks, which here are strangers'
-    // devices too.
-    ("smtpd_forbid_bare_newline", "normalize"),
-    ("smtpd_forbid_bare_newline_exclusions", ""),
-    ("smtpd_forbid_unauth_pipelining", "yes"),
-    // Word for word as above, so that smtpd asks over the same connection: at DATA a message is
-    // charged to who sends it, by the recipients that were accepted.
-    (
-        "smtpd_data_restrictions",
-        "reject_unauth_pipelining,\n    \
-         check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 }",
-    ),
-    ("smtpd_client_event_limit_exceptions", ""),
-    // Slow clients in numbers would hold every process: measured with 160 trickling connections.
-    ("smtpd_client_connection_count_limit", "20"),
-    ("smtpd_per_request_deadline", "yes"),
-    ("smtpd_timeout", "${stress?{10}:{60}}s"),
-    ("smtpd_starttls_timeout", "${stress?{10}:{20}}s"),
-    // Date and Message-ID are the submission server's to add (RFC 6409 8).
-    ("always_add_missing_headers", "yes"),
-];
-
-const SENDING: &Parameters = &[
-    ("smtp_tls_mandatory_protocols", ">=TLSv1.2"),
-    ("smtp_tls_session_cache_database", "lmdb:$data_directory/smtp_scache"),
-    ("smtp_tls_loglevel", "1"),
-];
-
-const OPERATION: &Parameters = &[
-    // relay-init reads the other end.
-    ("maillog_file", "/dev/stdout"),
-    // The default is a minute in which nobody gets a banner, for a sidecar that was away a second.
-    ("service_throttle_time", "1s"),
-    // The notices of the default hold transcripts of sessions, and with them passwords.
-    ("notify_classes", ""),
-    // Queue ids that are never used twice, so that a log can be searched for one.
-    ("enable_long_queue_ids", "yes"),
-    ("soft_bounce", "no"),
-    ("debug_peer_list", ""),
-    ("address_verify_map", ""),
-];
+impl std::fmt::Display for MainCf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(HEADER)?;
+        for section in &self.sections {
+            writeln!(f, "\n# {}", section.title)?;
+            for Parameter { name, value, .. } in &section.parameters {
+                let space = if value.is_empty() { "" } else { " " };
+                writeln!(f, "{name} ={space}{value}")?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// ALLOWED_NETWORKS, with the dangerous addresses in them taken out first: the first match wins.
 fn my_networks(settings: &Settings, dangerous: &BTreeSet<IpAddr>) -> String {
@@ -189,60 +180,6 @@ fn my_networks(settings: &Settings, dangerous: &BTreeSet<IpAddr>) -> String {
     }
     let networks = settings.allowed_networks.iter().map(in_postfix_form);
     entries.into_iter().chain(networks).collect::<Vec<_>>().join(" ")
-}
-
-fn server_tls(text: &mut String, tls: &ServerTls) {
-    if *tls == ServerTls::Off {
-        set(text, "smtpd_tls_security_level", "none");
-        return;
-    }
-    set(text, "smtpd_tls_security_level", "may");
-    // Our copy of the operator's pair, which changes only from one good pair to another.
-    set(text, "smtpd_tls_chain_files", SERVER_COPY);
-    set(text, "smtpd_tls_protocols", ">=TLSv1.2");
-    set(text, "smtpd_tls_mandatory_protocols", ">=TLSv1.2");
-    set(text, "smtpd_tls_loglevel", "1");
-}
-
-fn to_next_hop(text: &mut String, next_hop: &NextHop) {
-    set(text, "relayhost", &next_hop.to_string());
-    // A next hop may be named in /etc/hosts (extra_hosts of compose), which DNS lookups pass by.
-    set(text, "smtp_host_lookup", "native");
-    let level = match (&next_hop.login, next_hop.implicit_tls()) {
-        // A password goes only to a host that proves its name.
-        (Some(_), _) => "secure",
-        (None, true) => "encrypt",
-        (None, false) => "may",
-    };
-    set(text, "smtp_tls_security_level", level);
-    if next_hop.implicit_tls() {
-        set(text, "smtp_tls_wrappermode", "yes");
-    }
-    if next_hop.login.is_some() {
-        set(text, "smtp_sasl_auth_enable", "yes");
-        set(text, "smtp_sasl_password_maps", &format!("lmdb:{PASSWORD_TABLE}"));
-        set(text, "smtp_sasl_mechanism_filter", "plain, login");
-        set(text, "smtp_sasl_security_options", "noplaintext, noanonymous");
-        set(text, "smtp_sasl_tls_security_options", "noplaintext, noanonymous");
-        set(text, "smtp_sasl_tls_verified_security_options", "noanonymous");
-    }
-}
-
-fn section(text: &mut String, title: &str, parameters: &Parameters) {
-    push(text, format_args!("\n# {title}\n"));
-    for (name, value) in parameters {
-        set(text, name, value);
-    }
-}
-
-fn set(text: &mut String, name: &str, value: &str) {
-    let space = if value.is_empty() { "" } else { " " };
-    push(text, format_args!("{name} ={space}{value}\n"));
-}
-
-fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    text.write_fmt(arguments).ok();
 }
 
 #[cfg(test)]

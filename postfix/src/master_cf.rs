@@ -1,21 +1,162 @@
 //! master.cf: which programs of Postfix run, and what differs between the ports.
 
+use crate::explain::Source;
+use crate::main_cf::{PASSWORD_TABLE, Parameter};
+use crate::settings::next_hop::NextHop;
+use crate::settings::variables::{
+    ENABLE_SASL, ENABLE_TLS, RELAYHOST_MAP, RELAYHOST_MAP_PASSWORDS, Variable,
+};
 use crate::settings::{ServerTls, Settings};
 
-/// What stands behind `-o` for one port.
-type Overrides = Vec<(&'static str, &'static str)>;
+#[derive(Debug)]
+pub struct MasterCf {
+    pub services: Vec<Service>,
+}
 
-/// The text of master.cf.
-pub fn render(settings: &Settings) -> String {
-    let mut text = String::from(HEADER);
-    for (port, overrides) in ports(settings) {
-        text.push_str(&format!("{port:<9} inet       n - n - - smtpd\n"));
-        for (name, value) in overrides {
-            text.push_str(&format!("    -o {name}={value}\n"));
+#[derive(Debug)]
+pub struct Service {
+    pub name: String,
+    pub kind: &'static str,
+    /// The other columns.
+    columns: &'static str,
+    pub parameters: Vec<Parameter>,
+    pub from: Source,
+}
+
+const PORT_COLUMNS: &str = "n - n - - smtpd";
+const HOP_COLUMNS: &str = "- - n - - smtp";
+
+/// The programs behind the ports. The ones for local delivery, address probes and lookup proxies
+/// are left out: what does not run cannot be misused. pickup is for `postsuper -r`.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("pickup", "unix", "n - n 60 1 pickup"),
+    ("cleanup", "unix", "n - n - 0 cleanup"),
+    ("qmgr", "unix", "n - n 300 1 qmgr"),
+    ("tlsmgr", "unix", "- - n 1000? 1 tlsmgr"),
+    ("rewrite", "unix", "- - n - - trivial-rewrite"),
+    ("bounce", "unix", "- - n - 0 bounce"),
+    ("defer", "unix", "- - n - 0 bounce"),
+    ("trace", "unix", "- - n - 0 bounce"),
+    ("flush", "unix", "n - n 1000? 0 flush"),
+    ("smtp", "unix", HOP_COLUMNS),
+    ("showq", "unix", "n - n - - showq"),
+    ("error", "unix", "- - n - - error"),
+    ("retry", "unix", "- - n - - error"),
+    ("discard", "unix", "- - n - - discard"),
+    ("anvil", "unix", "- - n - 1 anvil"),
+    ("scache", "unix", "- - n - 1 scache"),
+    ("postlog", "unix-dgram", "n - n - 1 postlogd"),
+];
+
+/// What master.cf says.
+pub fn build(settings: &Settings) -> MasterCf {
+    let mut services = ports(settings);
+    for (name, kind, columns) in PROGRAMS {
+        services.push(Service::new(name, kind, columns, Source::Fixed));
+        if *name == "smtp" {
+            let hops = settings.next_hops.by_sender.iter().zip(1..);
+            services.extend(hops.map(|(entry, number)| hop(number, &entry.hop)));
         }
     }
-    text.push_str(PROGRAMS);
-    text
+    let mut cf = MasterCf { services };
+    for set in &settings.overrides.services {
+        let (name, kind) = &set.service;
+        if let Some(service) = cf.find(name, kind) {
+            service.parameters.retain(|parameter| parameter.name != set.set.parameter);
+            service.parameters.push(Parameter {
+                name: set.set.parameter.clone(),
+                value: set.set.value.clone(),
+                from: Source::Override(set.set.variable.clone()),
+            });
+        }
+    }
+    cf
+}
+
+impl MasterCf {
+    fn find(&mut self, name: &str, kind: &str) -> Option<&mut Service> {
+        self.services.iter_mut().find(|service| service.name == name && service.kind == kind)
+    }
+}
+
+impl Service {
+    fn new(name: &str, kind: &'static str, columns: &'static str, from: Source) -> Self {
+        Self { name: name.to_owned(), kind, columns, parameters: Vec::new(), from }
+    }
+
+    fn set(&mut self, name: &str, value: &str, from: &[&'static Variable]) {
+        let from = match from {
+            [] => Source::Fixed,
+            from => Source::Variables(from.to_vec()),
+        };
+        self.parameters.push(Parameter { name: name.to_owned(), value: value.to_owned(), from });
+    }
+
+    /// Its line, without its parameters.
+    pub fn line(&self) -> String {
+        format!("{:<9} {:<10} {}", self.name, self.kind, self.columns)
+    }
+}
+
+fn ports(settings: &Settings) -> Vec<Service> {
+    // Port 25 has no login, so that it stays up when the sidecar's SASL socket is away.
+    let smtp = Service::new("25", "inet", PORT_COLUMNS, Source::Fixed);
+    let mut submission = Service::new("587", "inet", PORT_COLUMNS, Source::Fixed);
+    submission.set("syslog_name", "postfix/submission", &[]);
+    if settings.tls == ServerTls::Off {
+        for_users(&mut submission, settings);
+        return vec![smtp, submission];
+    }
+    submission.set("smtpd_tls_security_level", "encrypt", &[&ENABLE_TLS]);
+    for_users(&mut submission, settings);
+    let from = Source::Variables(vec![&ENABLE_TLS]);
+    let mut submissions = Service::new("465", "inet", PORT_COLUMNS, from);
+    submissions.set("syslog_name", "postfix/submissions", &[]);
+    submissions.set("smtpd_tls_wrappermode", "yes", &[]);
+    submissions.set("smtpd_tls_security_level", "encrypt", &[]);
+    for_users(&mut submissions, settings);
+    vec![smtp, submission, submissions]
+}
+
+fn for_users(service: &mut Service, settings: &Settings) {
+    let login = if settings.login { "yes" } else { "no" };
+    service.set("smtpd_sasl_auth_enable", login, &[&ENABLE_SASL]);
+    // Where the owner of a message sits is nobody's business. Not on 25: a relay before us wants its
+    // hop in the trace.
+    service.set("smtpd_hide_client_session", "yes", &[]);
+}
+
+/// The transport of one next hop of RELAYHOST_MAP. A transport for each keeps logins apart also where
+/// two senders have the same host, and lets 465 stand beside 587.
+fn hop(number: usize, hop: &NextHop) -> Service {
+    let from: &'static [&'static Variable] = &[&RELAYHOST_MAP];
+    let name = format!("hop{number}");
+    let mut service =
+        Service::new(&name, "unix", HOP_COLUMNS, Source::Variables(vec![&RELAYHOST_MAP]));
+    service.set("smtp_tls_security_level", &hop.level.to_string(), from);
+    let wrapper = if hop.implicit_tls() { "yes" } else { "no" };
+    service.set("smtp_tls_wrappermode", wrapper, from);
+    service.set("smtp_host_lookup", "native", from);
+    // What is for RELAYHOST is for no other.
+    service.set("smtp_tls_chain_files", "", from);
+    service.set("smtp_fallback_relay", "", from);
+    service.set("smtp_tls_policy_maps", "", from);
+    let login = if hop.login.is_some() { "yes" } else { "no" };
+    service.set("smtp_sasl_auth_enable", login, from);
+    if hop.login.is_some() {
+        let table = format!("lmdb:{}", hop_password_table(number));
+        service.set("smtp_sasl_password_maps", &table, &[&RELAYHOST_MAP_PASSWORDS]);
+        service.set("smtp_sasl_mechanism_filter", "plain, login", from);
+        service.set("smtp_sasl_security_options", "noplaintext, noanonymous", from);
+        service.set("smtp_sasl_tls_security_options", "noplaintext, noanonymous", from);
+        service.set("smtp_sasl_tls_verified_security_options", "noanonymous", from);
+    }
+    service
+}
+
+/// The login of one next hop of RELAYHOST_MAP, counted from 1.
+pub fn hop_password_table(number: usize) -> String {
+    format!("{PASSWORD_TABLE}_hop{number}")
 }
 
 const HEADER: &str = "\
@@ -25,55 +166,23 @@ const HEADER: &str = "\
 # Ports are numbers, because the image has no /etc/services.
 ";
 
-/// The programs behind the ports. The ones for local delivery, address probes and lookup proxies
-/// are left out: what does not run cannot be misused. pickup is for `postsuper -r`.
-const PROGRAMS: &str = "\
-pickup    unix       n - n 60 1 pickup
-cleanup   unix       n - n - 0 cleanup
-qmgr      unix       n - n 300 1 qmgr
-tlsmgr    unix       - - n 1000? 1 tlsmgr
-rewrite   unix       - - n - - trivial-rewrite
-bounce    unix       - - n - 0 bounce
-defer     unix       - - n - 0 bounce
-trace     unix       - - n - 0 bounce
-flush     unix       n - n 1000? 0 flush
-smtp      unix       - - n - - smtp
-showq     unix       n - n - - showq
-error     unix       - - n - - error
-retry     unix       - - n - - error
-discard   unix       - - n - - discard
-anvil     unix       - - n - 1 anvil
-scache    unix       - - n - 1 scache
-postlog   unix-dgram n - n - 1 postlogd
-";
-
-fn ports(settings: &Settings) -> Vec<(u16, Overrides)> {
-    // Port 25 has no login, so that it stays up when the sidecar's SASL socket is away.
-    let smtp = (25, vec![]);
-    let mut submission = vec![("syslog_name", "postfix/submission")];
-    if settings.tls == ServerTls::Off {
-        submission.extend(submission_overrides(settings));
-        return vec![smtp, (587, submission)];
+impl std::fmt::Display for MasterCf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(HEADER)?;
+        for service in &self.services {
+            writeln!(f, "{}", service.line())?;
+            for Parameter { name, value, .. } in &service.parameters {
+                let is_word =
+                    !value.contains(|c: char| c.is_ascii_whitespace() || "{}".contains(c));
+                match is_word {
+                    true => writeln!(f, "    -o {name}={value}")?,
+                    // Braces keep a value with spaces together.
+                    false => writeln!(f, "    -o {{ {name} = {value} }}")?,
+                }
+            }
+        }
+        Ok(())
     }
-    submission.push(("smtpd_tls_security_level", "encrypt"));
-    submission.extend(submission_overrides(settings));
-    let mut submissions = vec![
-        ("syslog_name", "postfix/submissions"),
-        ("smtpd_tls_wrappermode", "yes"),
-        ("smtpd_tls_security_level", "encrypt"),
-    ];
-    submissions.extend(submission_overrides(settings));
-    vec![smtp, (587, submission), (465, submissions)]
-}
-
-fn submission_overrides(settings: &Settings) -> Overrides {
-    let login = if settings.login { "yes" } else { "no" };
-    vec![
-        ("smtpd_sasl_auth_enable", login),
-        // Where the owner of a message sits is nobody's business. Not on 25: a relay before us
-        // wants its hop in the trace.
-        ("smtpd_hide_client_session", "yes"),
-    ]
 }
 
 /// The ports that a master.cf lets master listen on.
@@ -103,7 +212,7 @@ mod tests {
     fn rendered(pairs: &[(&str, &str)]) -> String {
         let hostname = [("RELAY_MYHOSTNAME", "relay.example.org")];
         let environment = Environment::from([hostname.as_slice(), pairs].concat().as_slice());
-        render(&settings::load(&environment).unwrap())
+        build(&settings::load(&environment).unwrap()).to_string()
     }
 
     /// The lines of one port, without the others.

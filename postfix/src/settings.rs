@@ -1,9 +1,16 @@
 //! The settings of the container: environment variables, checked. Nothing else reads the environment.
 
 mod environment;
+mod foreign;
+mod guard;
 mod hostname;
 pub mod networks;
 pub mod next_hop;
+pub mod overrides;
+mod parameters;
+mod sender_map;
+pub mod smarthosts;
+pub mod tls_level;
 pub mod variables;
 
 use std::ffi::OsString;
@@ -14,12 +21,15 @@ use ipnet::IpNet;
 
 use environment::Reader;
 pub use environment::{Environment, Problem};
-pub use next_hop::NextHop;
 
-use crate::tls;
+use overrides::Overrides;
+pub use smarthosts::NextHops;
+
+use crate::{master_cf, tls};
 use variables::{
-    ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, LOG_FORMAT, LOG_REDACT,
-    MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CA, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
+    ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, INET_PROTOCOLS,
+    LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY,
+    TRUST_GATEWAY, Variable,
 };
 
 /// Below this, ordinary mail with a photo no longer passes.
@@ -37,15 +47,25 @@ pub struct Settings {
     pub trust_gateway: bool,
     pub login: bool,
     pub tls: ServerTls,
-    /// CA certificates the next hop is checked with, in place of the public ones.
-    pub next_hop_ca: Option<PathBuf>,
-    pub next_hop: Option<NextHop>,
+    pub next_hops: NextHops,
+    pub protocols: Protocols,
     pub message_size_limit: u64,
     pub log_format: LogFormat,
     pub log_redaction: LogRedaction,
     /// How long running deliveries may go on when the container is stopped.
     pub drain: Duration,
     pub time_zone: Option<OsString>,
+    pub overrides: Overrides,
+    /// What works, but should be known.
+    pub warnings: Vec<String>,
+}
+
+/// How to listen and to deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocols {
+    All,
+    Ipv4,
+    Ipv6,
 }
 
 /// How clients are spoken to.
@@ -85,11 +105,26 @@ pub fn load(environment: &Environment) -> Result<Settings, Mistakes> {
     let log_format = reader.parse(&LOG_FORMAT, parse_log_format).unwrap_or_default();
     let settings = read(&mut reader, environment, log_format);
     let mut problems = reader.problems;
+    problems.extend(settings.iter().flat_map(unknown_services));
     problems.extend(variables::unknown(environment));
     match settings {
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => Err(Mistakes { problems, log_format }),
     }
+}
+
+/// POSTFIXMASTER_ variables for services that these settings do not have.
+fn unknown_services(settings: &Settings) -> Vec<Problem> {
+    let services = master_cf::build(settings).services;
+    let names: Vec<String> =
+        services.iter().map(|service| format!("{}__{}", service.name, service.kind)).collect();
+    let wanted = settings.overrides.services.iter();
+    let unknown = wanted.filter(|wanted| {
+        let (name, kind) = &wanted.service;
+        !services.iter().any(|service| service.name == *name && service.kind == kind)
+    });
+    let advice = format!("is for no service there is; there are {}", names.join(", "));
+    unknown.map(|unknown| Problem::without_value(&unknown.set.variable, &advice)).collect()
 }
 
 /// `None` only after a problem was noted. Every variable is read before the first `?`.
@@ -113,12 +148,15 @@ fn read(
                       or ENABLE_SASL=false";
         reader.problems.push(Problem::new(ENABLE_TLS.name, "false", advice));
     }
-    let next_hop_ca = read_ca(reader);
-    let next_hop = next_hop::read(reader);
+    let next_hops = smarthosts::read(reader);
+    let protocols = reader.parse(&INET_PROTOCOLS, parse_protocols);
     let message_size_limit = reader.parse(&MESSAGE_SIZE_LIMIT, parse_message_size_limit);
     let log_redaction = reader.parse(&LOG_REDACT, parse_log_redaction);
     let drain = reader.parse(&DRAIN_SECONDS, parse_drain);
+    let (overrides, problems) = read_overrides(reader, environment);
+    reader.problems.extend(problems);
     let hostname = hostname?;
+    let warnings = warnings(environment, &overrides, &next_hops);
     Some(Settings {
         domain: domain.unwrap_or_else(|| hostname::domain_of(&hostname)),
         hostname,
@@ -126,53 +164,87 @@ fn read(
         trust_gateway,
         login,
         tls: tls?,
-        next_hop_ca,
-        next_hop,
+        next_hops,
+        protocols: protocols?,
         message_size_limit: message_size_limit?,
         log_format,
         log_redaction: log_redaction?,
         drain: drain?,
         // Not a setting of ours, but what every program in a container listens to.
         time_zone: environment.get("TZ").cloned(),
+        overrides,
+        warnings,
     })
+}
+
+fn read_overrides(reader: &mut Reader<'_>, environment: &Environment) -> (Overrides, Vec<Problem>) {
+    let unsafe_allowed = reader.boolean(&ALLOW_UNSAFE_POSTFIX);
+    overrides::read(environment, unsafe_allowed)
+}
+
+fn warnings(environment: &Environment, overrides: &Overrides, hops: &NextHops) -> Vec<String> {
+    let mut warnings = overrides.warnings.clone();
+    let links = variables::service_links(environment);
+    if !links.is_empty() {
+        warnings.push(format!(
+            "{} look like service links of Kubernetes and are ignored; enableServiceLinks: false \
+             keeps them out",
+            links.join(", ")
+        ));
+    }
+    for hop in hops.main.iter().chain(&hops.fallback) {
+        if hop.login.is_some() && !hop.level.proves_host() {
+            warnings.push(format!(
+                "RELAYHOST_TLS_LEVEL={}: the password for {hop} goes to whoever answers there, \
+                 because no certificate is checked",
+                hop.level
+            ));
+        }
+    }
+    warnings
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> Option<ServerTls> {
     let enabled = reader.boolean(&ENABLE_TLS);
-    let certificate = reader.parse(&TLS_CERT, parse_path);
-    let key = reader.parse(&TLS_KEY, parse_path);
-    for (variable, other) in [(&TLS_CERT, &TLS_KEY), (&TLS_KEY, &TLS_CERT)] {
+    if !enabled {
+        return Some(ServerTls::Off);
+    }
+    Some(match read_pair(reader, &TLS_CERT, &TLS_KEY)? {
+        Some((certificate, key)) => ServerTls::Files { certificate, key },
+        None => ServerTls::SelfSigned,
+    })
+}
+
+/// Two paths, set both or not at all, of a certificate and the key that belongs to it. `None` is a
+/// mistake that was noted.
+fn read_pair(
+    reader: &mut Reader<'_>,
+    certificate_variable: &Variable,
+    key_variable: &Variable,
+) -> Option<Option<(PathBuf, PathBuf)>> {
+    let certificate = reader.parse(certificate_variable, parse_path);
+    let key = reader.parse(key_variable, parse_path);
+    let both = [(certificate_variable, key_variable), (key_variable, certificate_variable)];
+    for (variable, other) in both {
         if reader.is_set(other) && !reader.is_set(variable) {
             let advice = format!("must be set too, because {} is set", other.name);
             reader.problems.push(Problem::without_value(variable.name, advice));
         }
     }
-    let any_is_set = reader.is_set(&TLS_CERT) || reader.is_set(&TLS_KEY);
-    match (enabled, certificate, key) {
-        (false, ..) => Some(ServerTls::Off),
-        (true, Some(certificate), Some(key)) => match tls::Pair::load(&certificate, &key) {
-            Ok(_) => Some(ServerTls::Files { certificate, key }),
-            Err(error) => {
-                let advice = error.to_string();
-                let (variable, path) = match error.concerns_key() {
-                    true => (&TLS_KEY, key),
-                    false => (&TLS_CERT, certificate),
-                };
-                let path = path.to_string_lossy();
-                reader.problems.push(Problem::new(variable.name, &path, advice));
-                None
-            }
-        },
-        (true, ..) => (!any_is_set).then_some(ServerTls::SelfSigned),
+    let any_is_set = reader.is_set(certificate_variable) || reader.is_set(key_variable);
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return (!any_is_set).then_some(None);
+    };
+    if let Err(error) = tls::Pair::load(&certificate, &key) {
+        let (variable, path) = match error.concerns_key() {
+            true => (key_variable, &key),
+            false => (certificate_variable, &certificate),
+        };
+        let path = path.to_string_lossy();
+        reader.problems.push(Problem::new(variable.name, &path, error.to_string()));
+        return None;
     }
-}
-
-fn read_ca(reader: &mut Reader<'_>) -> Option<PathBuf> {
-    reader.parse(&TLS_CA, |text| {
-        let path = parse_path(text)?;
-        tls::load_certificates(&path).map_err(|error| error.to_string())?;
-        Ok(path)
-    })
+    Some(Some((certificate, key)))
 }
 
 /// A path that stands in main.cf as it is: whatever means something there is refused.
@@ -187,6 +259,15 @@ fn parse_path(text: &str) -> Result<PathBuf, String> {
         return Err("only letters, digits and / . - _ + @ : may stand in a path here".into());
     }
     Ok(PathBuf::from(text))
+}
+
+fn parse_protocols(text: &str) -> Result<Protocols, String> {
+    match text {
+        "all" => Ok(Protocols::All),
+        "ipv4" => Ok(Protocols::Ipv4),
+        "ipv6" => Ok(Protocols::Ipv6),
+        _ => Err("must be all, ipv4 or ipv6".to_owned()),
+    }
 }
 
 fn parse_log_format(text: &str) -> Result<LogFormat, String> {

@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use crate::certificates::{self, Watcher};
 use crate::maillog::Pump;
-use crate::main_cf::{PASSWORD_TABLE, SASL_SOCKET};
-use crate::settings::next_hop::Login;
-use crate::settings::{NextHop, Settings, networks};
+use crate::main_cf::{PASSWORD_TABLE, SASL_SOCKET, Surroundings};
+use crate::master_cf::hop_password_table;
+use crate::settings::{NextHops, Settings, networks};
 use crate::signals::{Inbox, Signal};
 use crate::supervise::{self, Ending};
-use crate::{files, gateways, log, main_cf, master_cf, sidecar};
+use crate::{files, gateways, log, main_cf, master_cf, resolver, sidecar};
 
 /// `/etc/postfix` of the image leads here, on a tmpfs.
 const MAIN_CF: &str = "/run/postfix/main.cf";
@@ -55,11 +55,12 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     files::claim_queue()?;
     files::prepare_folders()?;
     let certificates = certificates::prepare(&settings, SystemTime::now())?;
-    let dangerous = gateways::discover().context("cannot read this container's addresses")?;
-    warn_about_gateways(&settings, &dangerous);
-    let main_cf = main_cf::render(&settings, &dangerous);
+    warn(&settings);
+    let surroundings = look_around(&settings)?;
+    warn_about_gateways(&settings, &surroundings.dangerous);
+    let main_cf = main_cf::build(&settings, &surroundings).to_string();
     write_configuration(Path::new(MAIN_CF), &main_cf)?;
-    write_configuration(Path::new(MASTER_CF), &master_cf::render(&settings))?;
+    write_configuration(Path::new(MASTER_CF), &master_cf::build(&settings).to_string())?;
     let mut pump =
         Pump::start(Path::new(LOG_SOCKET)).context("cannot make a way for Postfix's log")?;
     let ending = run_postfix(settings, &signals, &mut pump, certificates);
@@ -88,16 +89,10 @@ fn run_postfix(
     pump: &mut Pump,
     certificates: Watcher,
 ) -> anyhow::Result<Ending> {
-    let zone = settings.time_zone.as_deref();
-    if let Some(next_hop) = &mut settings.next_hop {
-        // Taken out, so that the password is wiped once Postfix's table has it.
-        if let Some(login) = next_hop.login.take() {
-            write_password_table(next_hop, &login)?;
-            run_program(program(POSTMAP, zone).arg(lmdb(PASSWORD_TABLE)), signals, pump)?;
-            fs::remove_file(PASSWORD_TABLE)
-                .with_context(|| format!("cannot remove {PASSWORD_TABLE}"))?;
-        }
-    }
+    let time_zone = settings.time_zone.clone();
+    let zone = time_zone.as_deref();
+    write_password_tables(&settings.next_hops, zone, signals, pump)?;
+    settings.next_hops.forget_passwords();
     // As `postfix start` does: finds queue files in the wrong place, say after a restored backup.
     run_program(&mut program(POSTSUPER, zone), signals, pump)?;
     if settings.login {
@@ -144,14 +139,48 @@ fn run_program(command: &mut Command, signals: &Inbox, pump: &Pump) -> anyhow::R
     }
 }
 
-fn lmdb(table: &str) -> String {
-    format!("lmdb:{table}")
+/// Makes Postfix's tables of the logins, and keeps no other copy of them.
+fn write_password_tables(
+    hops: &NextHops,
+    zone: Option<&OsStr>,
+    signals: &Inbox,
+    pump: &Pump,
+) -> anyhow::Result<()> {
+    let mut tables = vec![(PASSWORD_TABLE.to_owned(), hops.password_lines())];
+    tables.extend(hops.by_sender.iter().zip(1..).map(|(entry, number)| {
+        (hop_password_table(number), entry.hop.password_line().into_iter().collect())
+    }));
+    tables.retain(|(_, lines)| !lines.is_empty());
+    let mut postmap = program(POSTMAP, zone);
+    for (path, lines) in &tables {
+        let mut text = Zeroizing::new(String::new());
+        // Room for all of it, because a string that grows leaves copies behind.
+        text.reserve(lines.iter().map(|line| line.reveal().len()).sum());
+        lines.iter().for_each(|line| text.push_str(line.reveal()));
+        files::write_atomically(Path::new(path), text.as_bytes(), 0o600)?;
+        postmap.arg(format!("lmdb:{path}"));
+    }
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let result = run_program(&mut postmap, signals, pump);
+    for (path, _) in &tables {
+        fs::remove_file(path).with_context(|| format!("cannot remove {path}"))?;
+    }
+    result
 }
 
-fn write_password_table(next_hop: &NextHop, login: &Login) -> anyhow::Result<()> {
-    let line =
-        Zeroizing::new(format!("{next_hop} {}:{}\n", login.username, login.password.reveal()));
-    files::write_atomically(Path::new(PASSWORD_TABLE), line.as_bytes(), 0o600)
+/// Says what works, but should be known.
+pub fn warn(settings: &Settings) {
+    settings.warnings.iter().for_each(log::warning);
+}
+
+/// What Postfix's files depend on besides the settings.
+pub fn look_around(settings: &Settings) -> anyhow::Result<Surroundings> {
+    let dangerous = gateways::discover().context("cannot read this container's addresses")?;
+    let mut surroundings = Surroundings { dangerous, validating_resolver: false };
+    resolver::look(settings, &mut surroundings);
+    Ok(surroundings)
 }
 
 /// A smtpd without the SASL socket ends at its first client, and its port is closed for a while. So

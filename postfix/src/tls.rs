@@ -20,21 +20,21 @@ use zeroize::Zeroizing;
 
 use validity::Validity;
 
-/// Why a certificate and a key cannot be used together. The texts stand behind `TLS_CERT=path: `.
+/// Why a certificate and a key cannot be used together. The texts stand behind `TLS_CERT=path: `, or what else names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
     #[error("{0}")]
     Certificate(FileFault),
     #[error("{0}")]
     Key(FileFault),
-    #[error("this is a private key, and TLS_KEY names a certificate; swap the two")]
+    #[error("this is a private key, and the other file is a certificate; swap the two")]
     Swapped,
-    #[error("this key does not belong to the certificate in TLS_CERT; use the two of one issue")]
+    #[error("this key does not belong to the certificate; use the two of one issue")]
     Mismatch,
 }
 
 impl PairError {
-    /// Whether TLS_KEY is the variable to name; otherwise it is TLS_CERT.
+    /// Whether the key is the file to name; otherwise it is the certificate.
     pub fn concerns_key(&self) -> bool {
         match self {
             Self::Key(_) | Self::Mismatch => true,

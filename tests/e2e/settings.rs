@@ -95,7 +95,11 @@ const CASES: &[Case] = &[
     ),
     case(&[("MESSAGE_SIZE_LIMIT", "50 MB")], "MESSAGE_SIZE_LIMIT=50 MB: must be a number", ""),
     case(&[("MESSAGE_SIZE_LIMIT", "0")], "MESSAGE_SIZE_LIMIT=0: must be between 1M and 1G", ""),
-    case(&[("POSTFIX_mynetworks", "10.0.0.0/8")], "POSTFIX_mynetworks: ", ""),
+    case(
+        &[("POSTFIX_mynetworks", "10.0.0.0/8")],
+        "POSTFIX_mynetworks=10.0.0.0/8: is set by ALLOWED_NETWORKS",
+        "",
+    ),
     case(
         &[("ALOWED_NETWORKS", "10.0.0.0/8")],
         "ALOWED_NETWORKS: is not a setting; did you mean ALLOWED_NETWORKS?",

@@ -5,7 +5,8 @@ fn rendered_with(pairs: &[(&str, &str)], dangerous: &[&str]) -> String {
     let hostname = [("RELAY_MYHOSTNAME", "relay.example.org")];
     let environment = Environment::from([hostname.as_slice(), pairs].concat().as_slice());
     let dangerous = dangerous.iter().map(|address| address.parse().unwrap()).collect();
-    render(&settings::load(&environment).unwrap(), &dangerous)
+    let surroundings = Surroundings { dangerous, validating_resolver: false };
+    build(&settings::load(&environment).unwrap(), &surroundings).to_string()
 }
 
 /// The value of a parameter; `None` when it is not set.
@@ -184,7 +185,7 @@ fn no_value_can_write_a_line_of_its_own() {
         ("RELAYHOST_PASSWORD", "hunter2"),
     ];
     let load = |pairs: &[(&str, &str)]| settings::load(&Environment::from(pairs));
-    let expected = render(&load(&good).unwrap(), &BTreeSet::new());
+    let expected = build(&load(&good).unwrap(), &Surroundings::default()).to_string();
     for variable in VARIABLES {
         for poison in POISON {
             let current = good.iter().find(|(name, _)| *name == variable).map_or("", |pair| pair.1);
@@ -192,7 +193,7 @@ fn no_value_can_write_a_line_of_its_own() {
             let mut pairs: Vec<_> = good.into_iter().filter(|pair| pair.0 != variable).collect();
             pairs.push((variable, &value));
             let Ok(settings) = load(&pairs) else { continue };
-            let text = render(&settings, &BTreeSet::new());
+            let text = build(&settings, &Surroundings::default()).to_string();
             assert_eq!(names(&text), names(&expected), "{variable}={value:?}");
             assert!(!text.contains("$mynetworks") && !text.contains("$x"), "{variable}={value:?}");
         }

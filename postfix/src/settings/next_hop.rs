@@ -1,11 +1,12 @@
-//! RELAYHOST: the host that everything is sent through, and the login there.
+//! One next hop: a host, its port, and the login there.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::environment::{Problem, Reader, Secret};
 use super::hostname;
-use super::variables::{RELAYHOST, RELAYHOST_PASSWORD, RELAYHOST_USERNAME};
+use super::tls_level::TlsLevel;
+use super::variables::Variable;
 
 /// Where submission with login goes (RFC 6409).
 const SUBMISSION_PORT: u16 = 587;
@@ -19,6 +20,7 @@ pub struct NextHop {
     host: Host,
     port: u16,
     pub login: Option<Login>,
+    pub level: TlsLevel,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +35,42 @@ enum Host {
     Address(IpAddr),
 }
 
+/// The variables of one next hop.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    pub host: &'static Variable,
+    pub username: &'static Variable,
+    pub password: &'static Variable,
+}
+
 impl NextHop {
+    pub fn new(host: &str, login: Option<Login>) -> Result<Self, String> {
+        let (host, port) = parse_host_and_port(host)?;
+        if login.is_some() && matches!(host, Host::Address(_)) {
+            return Err(
+                "a login needs a host name here, because the certificate of the next hop is \
+                        checked against it; give the address a name, by extra_hosts in compose.yaml"
+                    .to_owned(),
+            );
+        }
+        let port = port.unwrap_or(if login.is_some() { SUBMISSION_PORT } else { SMTP_PORT });
+        let level = TlsLevel::usual(login.is_some(), port == IMPLICIT_TLS_PORT);
+        Ok(Self { host, port, login, level })
+    }
+
     pub fn implicit_tls(&self) -> bool {
         self.port == IMPLICIT_TLS_PORT
+    }
+
+    /// Why this hop cannot be spoken to so.
+    pub fn objection_to(&self, level: TlsLevel) -> Option<&'static str> {
+        level.objection(self.login.is_some(), self.implicit_tls())
+    }
+
+    /// The line of Postfix's password table, which is keyed by the next hop as `relayhost` has it.
+    pub fn password_line(&self) -> Option<Secret> {
+        let login = self.login.as_ref()?;
+        Some(Secret::new(format!("{self} {}:{}\n", login.username, login.password.reveal())))
     }
 }
 
@@ -50,47 +85,50 @@ impl fmt::Display for NextHop {
     }
 }
 
-/// Reads the three variables of the next hop.
-pub fn read(reader: &mut Reader<'_>) -> Option<NextHop> {
-    let username = reader.parse(&RELAYHOST_USERNAME, parse_username);
-    let password = reader.secret(&RELAYHOST_PASSWORD);
+/// Reads the three variables of a next hop.
+pub fn read(reader: &mut Reader<'_>, names: Names) -> Option<NextHop> {
+    let username = reader.parse(names.username, parse_username);
+    let password = reader.secret(names.password);
     if let Some(Err(advice)) = password.as_ref().map(check_password) {
-        reader.problems.push(Problem::without_value(RELAYHOST_PASSWORD.name, advice));
+        reader.problems.push(Problem::without_value(names.password.name, advice));
     }
-    let wants_login = reader.is_set(&RELAYHOST_USERNAME) || reader.is_set(&RELAYHOST_PASSWORD);
-    for variable in [&RELAYHOST, &RELAYHOST_USERNAME, &RELAYHOST_PASSWORD] {
+    let wants_login = reader.is_set(names.username) || reader.is_set(names.password);
+    for variable in [names.host, names.username, names.password] {
         if wants_login && !reader.is_set(variable) {
-            let advice = "must be set too, because a login for the next hop needs RELAYHOST, \
-                          RELAYHOST_USERNAME and RELAYHOST_PASSWORD";
+            let advice = format!(
+                "must be set too, because a login for the next hop needs {}, {} and {}",
+                names.host.name, names.username.name, names.password.name
+            );
             reader.problems.push(Problem::without_value(variable.name, advice));
         }
     }
-    let text = reader.text(&RELAYHOST)?;
-    let (host, port) = match parse_host_and_port(&text) {
-        Ok(parsed) => parsed,
-        Err(advice) => {
-            reader.problems.push(mistake_in_host(&text, &advice));
-            return None;
-        }
+    let text = reader.text(names.host)?;
+    let login = match (username, password) {
+        (Some(username), Some(password)) => Some(Login { username, password }),
+        // What is missing was said; the host is still checked as one with a login.
+        _ if wants_login => Some(Login::unknown()),
+        _ => None,
     };
-    if wants_login && matches!(host, Host::Address(_)) {
-        let advice = "a login needs a host name here, because the certificate of the next hop is \
-                      checked against it; give the address a name, by extra_hosts in compose.yaml";
-        reader.problems.push(Problem::new(RELAYHOST.name, &text, advice));
-    }
-    let default_port = if wants_login { SUBMISSION_PORT } else { SMTP_PORT };
-    let login = username.zip(password).map(|(username, password)| Login { username, password });
-    Some(NextHop { host, port: port.unwrap_or(default_port), login })
+    let hop = NextHop::new(&text, login);
+    hop.map_err(|advice| reader.problems.push(mistake_in_host(names, &text, &advice))).ok()
 }
 
-fn mistake_in_host(text: &str, advice: &str) -> Problem {
+impl Login {
+    fn unknown() -> Self {
+        Self { username: String::new(), password: Secret::new(String::new()) }
+    }
+}
+
+fn mistake_in_host(names: Names, text: &str, advice: &str) -> Problem {
     if text.contains('@') {
         // What stands before an @ may be a password, so the value is not shown.
-        let advice =
-            format!("{advice}; the login belongs into RELAYHOST_USERNAME and RELAYHOST_PASSWORD");
-        return Problem::without_value(RELAYHOST.name, advice);
+        let advice = format!(
+            "{advice}; the login belongs into {} and {}",
+            names.username.name, names.password.name
+        );
+        return Problem::without_value(names.host.name, advice);
     }
-    Problem::new(RELAYHOST.name, text, advice)
+    Problem::new(names.host.name, text, advice)
 }
 
 fn parse_host_and_port(text: &str) -> Result<(Host, Option<u16>), String> {
@@ -125,7 +163,7 @@ fn parse_port(text: &str) -> Result<u16, String> {
 }
 
 /// Postfix's table holds `name:password` in one line and trims spaces around it.
-fn parse_username(text: &str) -> Result<String, String> {
+pub fn parse_username(text: &str) -> Result<String, String> {
     if text.contains(':') {
         return Err("must not contain a colon, which ends the name in Postfix's table".to_owned());
     }
@@ -135,7 +173,7 @@ fn parse_username(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn check_password(password: &Secret) -> Result<(), String> {
+pub fn check_password(password: &Secret) -> Result<(), String> {
     let text = password.reveal();
     if text.contains(char::is_control) || text.ends_with(' ') {
         return Err("must be one line that does not end with a space".to_owned());
@@ -146,12 +184,16 @@ fn check_password(password: &Secret) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::super::environment::Environment;
+    use super::super::variables::{RELAYHOST, RELAYHOST_PASSWORD, RELAYHOST_USERNAME};
     use super::*;
+
+    const NAMES: Names =
+        Names { host: &RELAYHOST, username: &RELAYHOST_USERNAME, password: &RELAYHOST_PASSWORD };
 
     fn read_from(pairs: &[(&str, &str)]) -> (Option<NextHop>, Vec<String>) {
         let environment = Environment::from(pairs);
         let mut reader = Reader::new(&environment);
-        let next_hop = read(&mut reader);
+        let next_hop = read(&mut reader, NAMES);
         (next_hop, reader.problems.iter().map(ToString::to_string).collect())
     }
 
@@ -179,7 +221,7 @@ mod tests {
             let expected = if is_address { "a login needs a host name here" } else { "" };
             assert!(problems.concat().contains(expected), "{problems:?}");
             assert_eq!(problems.is_empty(), !is_address, "{problems:?}");
-            let next_hop = next_hop.unwrap();
+            let Some(next_hop) = next_hop else { continue };
             assert_eq!(next_hop.to_string(), with_login);
             assert_eq!(next_hop.implicit_tls(), text.ends_with(":465"));
             assert_eq!(next_hop.login.unwrap().password.reveal(), "hunter2");

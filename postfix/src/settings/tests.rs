@@ -16,7 +16,7 @@ fn the_hostname_is_all_that_must_be_set() {
     assert_eq!(settings.domain, "example.org");
     assert_eq!(settings.tls, ServerTls::SelfSigned);
     assert_eq!(settings.message_size_limit, 50 << 20);
-    assert!(settings.login && !settings.trust_gateway && settings.next_hop.is_none());
+    assert!(settings.login && !settings.trust_gateway && settings.next_hops.main.is_none());
 }
 
 #[test]
@@ -107,8 +107,16 @@ const ROWS: &[Row] = &[
     (&[("DRAIN_SECONDS", "1h")], &["DRAIN_SECONDS=1h: must be a number of seconds from 0 to 600"]),
     (&[("DRAIN_SECONDS", "-1")], &["DRAIN_SECONDS=-1: must be a number of seconds"]),
     (&[("DRAIN_SECONDS", "601")], &["DRAIN_SECONDS=601: must be a number of seconds"]),
-    (&[("TLS_CRT", "/c")], &["TLS_CRT: is not a setting; did you mean TLS_CERT?"]),
-    (&[("POSTFIX_myorigin", "x")], &["POSTFIX_myorigin: Postfix's own parameters cannot"]),
+    (&[("TLS_CRT", "/c")], &["TLS_CRT: is a setting of another image; use TLS_CERT and TLS_KEY"]),
+    (&[("POSTFIX_myorigin", "x")], &["POSTFIX_myorigin=x: is set by RELAY_DOMAIN here: use that"]),
+    (&[("INET_PROTOCOLS", "4")], &["INET_PROTOCOLS=4: must be all, ipv4 or ipv6"]),
+    (
+        &[("POSTFIXMASTER_lmtp__unix__message_size_limit", "1")],
+        &[
+            "POSTFIXMASTER_lmtp__unix__message_size_limit: is for no service there is; there are 25__",
+        ],
+    ),
+    (&[("RELAYHOST_CERT", "/c.pem")], &["RELAYHOST_KEY: must be set too, because RELAYHOST_CERT"]),
 ];
 
 #[test]

@@ -1,9 +1,10 @@
 //! The table of variables: what exists, its default, what it means; and what is a typo.
 
 use super::environment::{Environment, Problem};
+use super::{foreign, overrides};
 
 /// A variable that relay-init reads.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Variable {
     pub name: &'static str,
     /// As an operator would write it; empty when there is none.
@@ -73,6 +74,55 @@ pub const RELAYHOST_PASSWORD: Variable = Variable {
     meaning: "password to log in to RELAYHOST with",
     secret: true,
 };
+pub const RELAYHOST_TLS_LEVEL: Variable = Variable::new(
+    "RELAYHOST_TLS_LEVEL",
+    "",
+    "what the next hop has to prove: none, may, encrypt, dane, dane-only or secure; default: secure \
+     with a login; delivering directly dane with a validating resolver on loopback; else may \
+     (encrypt on port 465)",
+);
+pub const RELAYHOST_CERT: Variable = Variable::new(
+    "RELAYHOST_CERT",
+    "",
+    "path of the certificate RELAYHOST knows this relay by, PEM",
+);
+pub const RELAYHOST_KEY: Variable =
+    Variable::new("RELAYHOST_KEY", "", "path of the key of RELAYHOST_CERT, PEM");
+pub const RELAYHOST_FALLBACK: Variable = Variable::new(
+    "RELAYHOST_FALLBACK",
+    "",
+    "host that gets what RELAYHOST, or a recipient's own server, cannot be reached for; as RELAYHOST",
+);
+pub const RELAYHOST_FALLBACK_USERNAME: Variable =
+    Variable::new("RELAYHOST_FALLBACK_USERNAME", "", "name to log in to RELAYHOST_FALLBACK with");
+pub const RELAYHOST_FALLBACK_PASSWORD: Variable = Variable {
+    name: "RELAYHOST_FALLBACK_PASSWORD",
+    default: "",
+    meaning: "password to log in to RELAYHOST_FALLBACK with",
+    secret: true,
+};
+pub const RELAYHOST_MAP: Variable = Variable::new(
+    "RELAYHOST_MAP",
+    "",
+    "next hops for senders, each as @example.org=[smtp.example.net]:587:name or \
+     alice@example.org=host:port, separated by spaces or commas",
+);
+pub const RELAYHOST_MAP_PASSWORDS: Variable = Variable {
+    name: "RELAYHOST_MAP_PASSWORDS",
+    default: "",
+    meaning: "the passwords for the names in RELAYHOST_MAP, a line for each: @example.org=password",
+    secret: true,
+};
+pub const INET_PROTOCOLS: Variable = Variable::new(
+    "INET_PROTOCOLS",
+    "all",
+    "all, ipv4 or ipv6: how to listen and to deliver; ipv4 where IPv6 has no PTR record",
+);
+pub const ALLOW_UNSAFE_POSTFIX: Variable = Variable::new(
+    "ALLOW_UNSAFE_POSTFIX",
+    "false",
+    "take also such POSTFIX_ variables that open the relay, with a warning at each start",
+);
 pub const MESSAGE_SIZE_LIMIT: Variable = Variable::new(
     "MESSAGE_SIZE_LIMIT",
     "52428800",
@@ -104,10 +154,20 @@ pub const VARIABLES: &[&Variable] = &[
     &RELAYHOST,
     &RELAYHOST_USERNAME,
     &RELAYHOST_PASSWORD,
+    &RELAYHOST_TLS_LEVEL,
+    &RELAYHOST_CERT,
+    &RELAYHOST_KEY,
+    &RELAYHOST_FALLBACK,
+    &RELAYHOST_FALLBACK_USERNAME,
+    &RELAYHOST_FALLBACK_PASSWORD,
+    &RELAYHOST_MAP,
+    &RELAYHOST_MAP_PASSWORDS,
+    &INET_PROTOCOLS,
     &MESSAGE_SIZE_LIMIT,
     &LOG_FORMAT,
     &LOG_REDACT,
     &DRAIN_SECONDS,
+    &ALLOW_UNSAFE_POSTFIX,
 ];
 
 /// Variables that only the sidecar reads. Both containers get the same `.env`, so these are known.
@@ -143,6 +203,8 @@ const OUR_PREFIXES: &[&str] = &[
     "RELAY_",
     "RELAYHOST",
     "ALLOWED_",
+    "ALLOW_",
+    "INET_",
     "ENABLE_",
     "TLS_",
     "SASL_",
@@ -162,10 +224,25 @@ const OUR_PREFIXES: &[&str] = &[
 
 /// Variables that look like ours and are none, each with a suggestion.
 pub fn unknown(environment: &Environment) -> Vec<Problem> {
-    environment.names().filter_map(|name| unknown_one(name, &known_names())).collect()
+    let known = known_names();
+    let names = environment.names().filter(|name| !is_service_link(environment, name));
+    names.filter_map(|name| unknown_one(name, &known)).collect()
 }
 
-fn known_names() -> Vec<String> {
+/// Variables that would be mistakes, had an operator written them, and not Kubernetes.
+pub fn service_links(environment: &Environment) -> Vec<&str> {
+    let known = known_names();
+    let links = environment.names().filter(|name| is_service_link(environment, name));
+    let ours = |name: &str| overrides::is_ours(name) || unknown_one(name, &known).is_some();
+    links.filter(|name| ours(name)).collect()
+}
+
+pub fn is_service_link(environment: &Environment, name: &str) -> bool {
+    let value = environment.get(name).and_then(|value| value.to_str());
+    value.is_some_and(|value| foreign::is_service_link(name, value))
+}
+
+pub fn known_names() -> Vec<String> {
     let ours = VARIABLES.iter().map(|variable| variable.name.to_owned());
     let files = VARIABLES.iter().filter(|variable| variable.secret).map(|v| v.file_name());
     ours.chain(files).chain(OF_THE_SIDECAR.iter().map(|name| (*name).to_owned())).collect()
@@ -176,15 +253,14 @@ fn unknown_one(name: &str, known: &[String]) -> Option<Problem> {
     if known.iter().any(|known| known == name) || name.starts_with("PUBLISH_") {
         return None;
     }
-    let upper = name.to_ascii_uppercase();
-    if upper.starts_with("POSTFIX_") || upper.starts_with("POSTFIXMASTER_") {
-        let names: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
-        let advice = format!(
-            "Postfix's own parameters cannot be set in this release; the settings are {}",
-            names.join(", ")
-        );
+    if overrides::is_ours(name) {
+        return None;
+    }
+    if let Some(advice) = foreign::advice(name) {
+        let advice = format!("is a setting of another image; {advice}");
         return Some(Problem::without_value(name, advice));
     }
+    let upper = name.to_ascii_uppercase();
     let closest = known
         .iter()
         .map(|known| (strsim::damerau_levenshtein(&upper, known), known))

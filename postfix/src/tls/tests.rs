@@ -60,7 +60,7 @@ fn what_is_wrong_with_a_pair_is_said_of_the_right_file() {
     let files = Files::new();
     let (certificate, key) = (files.certificate("one"), files.key("one"));
     for (certificate, key, about_key, expected) in [
-        (&key, &certificate, false, "this is a private key, and TLS_KEY names a certificate"),
+        (&key, &certificate, false, "this is a private key, and the other file is a certificate"),
         (&certificate, &files.key("two"), true, "does not belong to the certificate"),
         (&certificate, &certificate, true, "there is no private key in this file"),
         (&key, &key, false, "there is no certificate in this file"),

@@ -78,10 +78,9 @@ fn a_typo_gets_the_right_name() {
         ("ALLOWED_NETWORK", "ALLOWED_NETWORKS"),
         ("ALOWED_NETWORKS", "ALLOWED_NETWORKS"),
         ("relayhost", "RELAYHOST"),
-        ("RELAY_HOST", "RELAYHOST"),
         ("RELAYHOST_PASSWROD", "RELAYHOST_PASSWORD"),
         ("RELAYHOST_PASSWORD_FILES", "RELAYHOST_PASSWORD_FILE"),
-        ("TLS_CRT", "TLS_CERT"),
+        ("TLS_CERTS", "TLS_CERT"),
         ("MESSAGE_SIZE_LIMITS", "MESSAGE_SIZE_LIMIT"),
         ("SMTP_USERNAM", "SMTP_USERNAME"),
     ] {
@@ -92,7 +91,7 @@ fn a_typo_gets_the_right_name() {
 
 #[test]
 fn a_name_of_our_kind_without_a_neighbour_is_refused_too() {
-    for name in ["RELAY_SOMETHING_ELSE", "SMTPD_SASL_USERS", "TLS_MINIMUM_VERSION"] {
+    for name in ["RELAY_SOMETHING_ELSE", "SMTPD_SASL_SOMETHING", "TLS_MINIMUM_VERSION"] {
         let expected =
             format!("{name}: is not a setting of this relay; .env.example lists them all");
         assert_eq!(complaint(name), Some(expected));
@@ -100,8 +99,32 @@ fn a_name_of_our_kind_without_a_neighbour_is_refused_too() {
 }
 
 #[test]
-fn a_postfix_parameter_is_refused_with_the_variables_that_exist() {
-    let complaint = complaint("POSTFIX_mynetworks").unwrap();
-    assert!(complaint.starts_with("POSTFIX_mynetworks: Postfix's own parameters cannot be set"));
-    assert!(complaint.contains("ALLOWED_NETWORKS"));
+fn a_variable_of_another_image_gets_the_one_to_use() {
+    for (foreign, expected) in [
+        ("RELAY_HOST", "use RELAYHOST"),
+        ("MYNETWORKS", "use ALLOWED_NETWORKS"),
+        ("SMTPD_SASL_USERS", "use SMTP_USERNAME and SMTP_PASSWORD, or relay user add"),
+        ("SMTP_SERVER", "SMTP_USERNAME and SMTP_PASSWORD are the login of your clients here"),
+        ("POSTCONF_smtpd_banner", "use POSTFIX_<parameter>"),
+    ] {
+        let complaint = complaint(foreign).unwrap();
+        assert!(complaint.starts_with(&format!("{foreign}: is a setting of another image; ")));
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+}
+
+#[test]
+fn service_links_are_ignored_and_only_those_that_look_like_ours_are_said() {
+    let environment = Environment::from([
+        ("RELAY_PORT", "tcp://10.0.0.1:587"),
+        ("RELAY_SERVICE_HOST", "10.0.0.1"),
+        ("POSTFIX_PORT_587_TCP", "tcp://10.0.0.1:587"),
+        ("REDIS_PORT", "tcp://10.0.0.2:6379"),
+        ("KUBERNETES_SERVICE_HOST", "10.0.0.3"),
+    ]);
+    assert_eq!(unknown(&environment), []);
+    let links = ["POSTFIX_PORT_587_TCP", "RELAY_PORT", "RELAY_SERVICE_HOST"];
+    assert_eq!(service_links(&environment), links);
+    // An operator's own mistake has another value.
+    assert!(complaint("RELAY_PORT").is_some());
 }

@@ -1,0 +1,118 @@
+//! Where mail goes from here: to one next hop, to one for each sender, or to each recipient's own.
+
+use std::path::PathBuf;
+
+use super::environment::{Problem, Reader, Secret};
+use super::next_hop::{self, Names, NextHop};
+use super::sender_map::{self, SenderHop};
+use super::tls_level::TlsLevel;
+use super::variables::{
+    RELAYHOST, RELAYHOST_CERT, RELAYHOST_FALLBACK, RELAYHOST_FALLBACK_PASSWORD,
+    RELAYHOST_FALLBACK_USERNAME, RELAYHOST_KEY, RELAYHOST_PASSWORD, RELAYHOST_TLS_LEVEL,
+    RELAYHOST_USERNAME, TLS_CA,
+};
+use super::{parse_path, read_pair};
+use crate::tls;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NextHops {
+    /// Where everything goes that is not said otherwise; `None`: to each recipient's own server.
+    pub main: Option<NextHop>,
+    /// Who gets what cannot be delivered to where it should go.
+    pub fallback: Option<NextHop>,
+    pub by_sender: Vec<SenderHop>,
+    /// What the operator wants of `main`, or of each recipient's own server.
+    pub level: Option<TlsLevel>,
+    /// CA certificates a next hop is checked with, in place of the public ones.
+    pub ca: Option<PathBuf>,
+    /// Certificate and key that `main` knows us by.
+    pub client_pair: Option<(PathBuf, PathBuf)>,
+}
+
+const MAIN: Names =
+    Names { host: &RELAYHOST, username: &RELAYHOST_USERNAME, password: &RELAYHOST_PASSWORD };
+const FALLBACK: Names = Names {
+    host: &RELAYHOST_FALLBACK,
+    username: &RELAYHOST_FALLBACK_USERNAME,
+    password: &RELAYHOST_FALLBACK_PASSWORD,
+};
+
+impl NextHops {
+    /// What Postfix reads at a login, for the transport that all mail takes by default.
+    pub fn password_lines(&self) -> Vec<Secret> {
+        let hops = self.main.iter().chain(&self.fallback);
+        hops.filter_map(NextHop::password_line).collect()
+    }
+
+    pub fn logs_in(&self) -> bool {
+        self.main.iter().chain(&self.fallback).any(|hop| hop.login.is_some())
+    }
+
+    /// Wipes every password.
+    pub fn forget_passwords(&mut self) {
+        let by_sender = self.by_sender.iter_mut().map(|entry| &mut entry.hop);
+        for hop in self.main.iter_mut().chain(&mut self.fallback).chain(by_sender) {
+            hop.login = None;
+        }
+    }
+}
+
+pub fn read(reader: &mut Reader<'_>) -> NextHops {
+    let ca = reader.parse(&TLS_CA, |text| {
+        let path = parse_path(text)?;
+        tls::load_certificates(&path).map_err(|error| error.to_string())?;
+        Ok(path)
+    });
+    let mut main = next_hop::read(reader, MAIN);
+    let mut fallback = next_hop::read(reader, FALLBACK);
+    let level = read_level(reader, main.as_ref());
+    // The level is the operator's for both, as far as it fits the fallback's login.
+    for hop in main.iter_mut().chain(&mut fallback) {
+        if let Some(level) = level.filter(|level| hop.objection_to(*level).is_none()) {
+            hop.level = level;
+        }
+    }
+    check_fallback(reader, main.as_ref(), fallback.as_ref());
+    let client_pair = read_pair(reader, &RELAYHOST_CERT, &RELAYHOST_KEY).flatten();
+    if client_pair.is_some() && !reader.is_set(&RELAYHOST) {
+        let advice =
+            "needs RELAYHOST: a certificate of ours is for one next hop, not for everybody";
+        reader.problems.push(Problem::without_value(RELAYHOST_CERT.name, advice));
+    }
+    NextHops { main, fallback, by_sender: sender_map::read(reader), level, ca, client_pair }
+}
+
+fn read_level(reader: &mut Reader<'_>, main: Option<&NextHop>) -> Option<TlsLevel> {
+    let level = reader.parse(&RELAYHOST_TLS_LEVEL, TlsLevel::parse)?;
+    let objection = match main {
+        Some(hop) => hop.objection_to(level),
+        // Its own mistake was said.
+        None if reader.is_set(&RELAYHOST) => None,
+        None => (level == TlsLevel::Secure).then_some(
+            "needs RELAYHOST: which server a recipient has, the DNS says, so its certificate proves \
+             nothing; for direct delivery it must be none, may, encrypt, dane or dane-only",
+        ),
+    };
+    if let Some(objection) = objection {
+        let problem = Problem::new(RELAYHOST_TLS_LEVEL.name, &level.to_string(), objection);
+        reader.problems.push(problem);
+    }
+    Some(level)
+}
+
+/// One program of Postfix speaks to both, and begins with TLS either at both or at none.
+fn check_fallback(reader: &mut Reader<'_>, main: Option<&NextHop>, fallback: Option<&NextHop>) {
+    let Some(fallback) = fallback else { return };
+    let at_main = main.is_some_and(NextHop::implicit_tls);
+    if at_main != fallback.implicit_tls() && (main.is_some() || !reader.is_set(&RELAYHOST)) {
+        let advice = match at_main {
+            true => "must have port 465 too, because RELAYHOST has it",
+            false => "cannot have port 465, because what it stands in for does not; use 587",
+        };
+        let problem = Problem::new(RELAYHOST_FALLBACK.name, &fallback.to_string(), advice);
+        reader.problems.push(problem);
+    }
+}
+
+#[cfg(test)]
+mod tests;
