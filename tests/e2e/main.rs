@@ -5,11 +5,13 @@
 mod delivery;
 mod faults;
 mod guessing;
+mod hostile_peers;
 mod limits;
 mod login;
 mod logs;
 mod milter;
 mod networks;
+mod open_relay;
 mod passwords;
 mod reference_clients;
 mod sasl_protocol;

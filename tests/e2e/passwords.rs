@@ -249,12 +249,13 @@ plain:{PLAIN}imported password:1000:1000
 /// Name and hash of each user in an export.
 fn hashes(relay: &Relay<'_>) -> Result<Vec<(String, String)>> {
     let export: serde_json::Value = serde_json::from_str(&relay.manage_user(&["export"], "")?)?;
-    let users = export["users"].as_array().context("no users in the export")?;
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    Ok(users
-        .iter()
-        .map(|user| (text(&user["name"]), text(&user["user"]["credentials"][0]["hash"])))
-        .collect())
+    let users = export.get("users").and_then(serde_json::Value::as_array);
+    let text = |user: &serde_json::Value, pointer: &str| {
+        let text = user.pointer(pointer).and_then(serde_json::Value::as_str);
+        text.map(str::to_owned).with_context(|| format!("no {pointer} in the export"))
+    };
+    let hash_of = |user| Ok((text(user, "/name")?, text(user, "/user/credentials/0/hash")?));
+    users.context("no users in the export")?.iter().map(hash_of).collect()
 }
 
 #[test]
