@@ -5,6 +5,8 @@ mod certificates;
 mod explain;
 mod files;
 mod gateways;
+#[cfg(test)]
+mod golden;
 mod health;
 mod log;
 mod maillog;
