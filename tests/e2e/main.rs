@@ -5,7 +5,6 @@
 mod delivery;
 mod faults;
 mod guessing;
-mod hostile_peers;
 mod limits;
 mod login;
 mod logs;
