@@ -4,6 +4,7 @@
 
 mod delivery;
 mod faults;
+mod gateway;
 mod guessing;
 mod limits;
 mod login;

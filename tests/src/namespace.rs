@@ -38,6 +38,13 @@ impl Namespace {
         Ok(Self { file: Arc::new(file) })
     }
 
+    /// The namespace that a process is in.
+    pub fn of_process(id: u32) -> Result<Self> {
+        let file = File::open(format!("/proc/{id}/ns/net"))
+            .with_context(|| format!("opening the network namespace of process {id}"))?;
+        Ok(Self { file: Arc::new(file) })
+    }
+
     /// Runs `work` on a thread inside. Sockets made there stay there, wherever they are used.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         // A thread of its own: setns cannot be taken back, and the caller's thread must not change.
