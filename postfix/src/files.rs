@@ -24,6 +24,9 @@ const POSTFIX: u32 = 10026;
 const RELAY: u32 = 10025;
 const POSTDROP: u32 = 10028;
 
+/// The queue's volume.
+pub const QUEUE: &str = "/var/spool/postfix";
+
 /// Master's process number, and its lock.
 pub const PID_FILE: &str = "/var/spool/postfix/pid/master.pid";
 

@@ -6,9 +6,15 @@
 use std::fmt;
 use std::io::Write;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::json::Object;
 use crate::settings::LogFormat;
+
+/// A line that standard error does not take by then is dropped.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
@@ -49,8 +55,13 @@ pub fn error(text: impl fmt::Display) {
 fn write(level: Level, text: &str) {
     let format = FORMAT.get().copied().unwrap_or_default();
     let line = line(format, level, text, SystemTime::now());
-    // Nobody can be told that standard error is gone, and the work goes on without it.
-    std::io::stderr().lock().write_all(line.as_bytes()).ok();
+    let error_output = std::io::stderr();
+    // Whoever writes this looks after Postfix, and must not stand still because nobody reads.
+    let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+    if poll(&mut [PollFd::new(&error_output, PollFlags::OUT)], Some(&patience)) != Ok(0) {
+        // Nobody can be told that standard error is gone, and the work goes on without it.
+        error_output.lock().write_all(line.as_bytes()).ok();
+    }
 }
 
 fn line(format: LogFormat, level: Level, text: &str, now: SystemTime) -> String {
@@ -61,31 +72,12 @@ fn line(format: LogFormat, level: Level, text: &str, now: SystemTime) -> String 
             format!("relay-init: {level}: {text}\n")
         }
         LogFormat::Json => {
-            let time = humantime::format_rfc3339_millis(now);
-            let text = json_string(text);
-            format!(
-                "{{\"time\":\"{time}\",\"level\":\"{level}\",\"program\":\"relay-init\",\
-                 \"message\":{text}}}\n"
-            )
+            let mut json = Object::new();
+            json.text("time", &humantime::format_rfc3339_millis(now).to_string());
+            json.text("level", level).text("program", "relay-init").text("message", text);
+            format!("{}\n", json.finish())
         }
     }
-}
-
-/// RFC 8259 7: quotes, backslashes and control characters are escaped, nothing else must be.
-fn json_string(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 2);
-    escaped.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => escaped.extend(['\\', character]),
-            control if control.is_control() => {
-                escaped.push_str(&format!("\\u{:04x}", u32::from(control)));
-            }
-            other => escaped.push(other),
-        }
-    }
-    escaped.push('"');
-    escaped
 }
 
 #[cfg(test)]

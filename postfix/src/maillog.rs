@@ -2,67 +2,96 @@
 //!
 //! Postfix opens `/dev/stdout` anew, which fails when that is a socket, and stands still when nobody
 //! reads it. So it gets a pipe of ours: one thread reads it at once, another writes to our standard
-//! output as fast as that takes it. When standard output stalls, lines are kept up to a bound and
-//! then dropped and counted, because mail is worth more than its log.
+//! output as fast as that takes it. What waits in between is bounded ([`store`]), because mail is
+//! worth more than its log; but what became of a message is kept longest.
 //!
 //! Postfix's programs log through postlogd, which master starts. What master has to say before that,
 //! say why it cannot start at all, would be lost; so the socket of postlogd is ours until master
 //! puts its own in its place.
 
+pub mod format;
+pub mod line;
+mod output;
+pub mod redact;
+mod store;
+
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
-use crate::log;
+use crate::events::Events;
+use format::Format;
+use output::Output;
+use store::Entry;
 
 /// Postfix cuts its lines at 4096 bytes (DGRAM_BUF_SIZE); anything longer is not Postfix.
 const LONGEST_LINE: usize = 8 * 1024;
-/// Lines kept for a standard output that stalls: at most 32 MiB, usually a tenth of it.
-const KEPT_LINES: usize = 8 * 1024;
 /// The most the kernel gives without privileges; a burst fits while the reader is not scheduled.
 const PIPE_SIZE: usize = 1 << 20;
+/// A line of ours in Postfix's log, which comes back behind everything that was logged before it.
+const MARK: &str = "relay-init: the log has caught up, mark ";
+/// postlogd takes a datagram at once, or the machine stands still.
+const MARK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where Postfix's log goes.
+#[derive(Debug)]
+pub struct Ways {
+    pub format: Format,
+    pub output: OwnedFd,
+    pub events: Events,
+    /// Where lines go that nobody reads.
+    pub overflow_folder: PathBuf,
+}
 
 /// The ways for Postfix's log and the threads that empty them.
 #[derive(Debug)]
 pub struct Pump {
     /// Kept for the programs that are started; given up once the last one is.
     writer: Option<OwnedFd>,
+    socket_path: PathBuf,
+    next_mark: AtomicU32,
+    marks: Receiver<u32>,
+    output: Arc<Output>,
     finished: Receiver<()>,
 }
 
 impl Pump {
     /// `socket_path` is where postlogd will listen.
-    pub fn start(socket_path: &Path) -> io::Result<Self> {
+    pub fn start(socket_path: &Path, ways: Ways) -> io::Result<Self> {
         let socket = bind(socket_path)?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // A smaller pipe works too, only with less room for bursts.
         fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
-        let (lines, receiver) = mpsc::sync_channel(KEPT_LINES);
-        let queue = Queue { lines, dropped: Arc::default() };
-        let dropped = Arc::clone(&queue.dropped);
+        let output = Arc::new(Output::new(&ways.overflow_folder));
+        let (mark_sender, marks) = mpsc::channel();
+        let desk = Desk { output: Arc::clone(&output), events: ways.events, marks: mark_sender };
         thread::Builder::new().name("maillog-in".to_owned()).spawn(move || {
             // An error of the pipe is its end, too: there is no other way to read it.
-            read(&File::from(reader), &socket, &queue).ok();
+            read(&File::from(reader), &socket, &desk).ok();
+            desk.output.close();
         })?;
         let (finished_sender, finished) = mpsc::channel();
+        let writing = Arc::clone(&output);
         thread::Builder::new().name("maillog-out".to_owned()).spawn(move || {
-            write_lines(&receiver, &dropped);
+            writing.write_lines(&ways.format, &ways.output);
             finished_sender.send(()).ok();
         })?;
-        Ok(Self { writer: Some(writer), finished })
+        let socket_path = socket_path.to_path_buf();
+        let (writer, next_mark) = (Some(writer), AtomicU32::new(1));
+        Ok(Self { writer, socket_path, next_mark, marks, output, finished })
     }
 
     /// A standard output for one program.
@@ -78,28 +107,64 @@ impl Pump {
         self.writer = None;
     }
 
-    /// Waits until the last line is written, or until standard output has had its time.
+    /// Waits until everything is here that was logged up to now; `false` when that takes too long.
+    pub fn catch_up(&self, at_most: Duration) -> bool {
+        let deadline = Instant::now() + at_most;
+        let number = self.next_mark.fetch_add(1, Ordering::Relaxed);
+        if self.send_mark(number).is_err() {
+            return false;
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.marks.recv_timeout(left) {
+                Ok(seen) if seen == number => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn send_mark(&self, number: u32) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(MARK_PATIENCE))?;
+        socket.send_to(format!("{MARK}{number}").as_bytes(), &self.socket_path)?;
+        Ok(())
+    }
+
+    /// Waits until the last line is written, or until standard output takes none for so long.
     pub fn finish(mut self, at_most: Duration) {
         self.close();
-        self.finished.recv_timeout(at_most).ok();
+        let mut written = self.output.written();
+        while self.finished.recv_timeout(at_most).is_err() {
+            let now = self.output.written();
+            if now == written {
+                return;
+            }
+            written = now;
+        }
     }
 }
 
-/// The way to standard output, which never makes its user wait.
+/// Where each line is looked at, and sent on.
 #[derive(Debug)]
-struct Queue {
-    lines: SyncSender<Vec<u8>>,
-    dropped: Arc<AtomicU64>,
+struct Desk {
+    output: Arc<Output>,
+    events: Events,
+    marks: Sender<u32>,
 }
 
-impl Queue {
-    fn push(&self, mut line: Vec<u8>) {
-        if !line.ends_with(b"\n") {
-            line.push(b'\n');
+impl Desk {
+    fn take(&self, line: Vec<u8>) {
+        let now = SystemTime::now();
+        let text = line::printable(&line);
+        if let Some((_, number)) = text.split_once(MARK) {
+            self.marks.send(number.trim_end().parse().unwrap_or_default()).ok();
+            return;
         }
-        if self.lines.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.events.line(&line::parse(&text), now);
+        drop(text);
+        let is_delivery = line::is_delivery(&line);
+        self.output.push(Entry { time: now, line }, is_delivery);
     }
 }
 
@@ -109,14 +174,13 @@ fn bind(path: &Path) -> io::Result<UnixDatagram> {
         _ => {}
     }
     let socket = UnixDatagram::bind(path)?;
-    // As master makes its sockets; the folder keeps others out.
     fs::set_permissions(path, Permissions::from_mode(0o666))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
 /// Reads both until the pipe ends, which it does when the last process of Postfix has ended.
-fn read(mut pipe: &File, socket: &UnixDatagram, queue: &Queue) -> io::Result<()> {
+fn read(mut pipe: &File, socket: &UnixDatagram, desk: &Desk) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut pending = Vec::new();
     loop {
@@ -127,7 +191,7 @@ fn read(mut pipe: &File, socket: &UnixDatagram, queue: &Queue) -> io::Result<()>
         };
         let pipe_is_ready = !sources[0].revents().is_empty();
         while let Ok(length) = socket.recv(&mut buffer) {
-            queue.push(buffer.iter().take(length).copied().collect());
+            desk.take(buffer.iter().take(length).copied().collect());
         }
         if !pipe_is_ready {
             continue;
@@ -139,78 +203,15 @@ fn read(mut pipe: &File, socket: &UnixDatagram, queue: &Queue) -> io::Result<()>
         for byte in buffer.iter().take(length) {
             pending.push(*byte);
             if *byte == b'\n' || pending.len() >= LONGEST_LINE {
-                queue.push(std::mem::take(&mut pending));
+                desk.take(std::mem::take(&mut pending));
             }
         }
     }
     if !pending.is_empty() {
-        queue.push(pending);
+        desk.take(pending);
     }
     Ok(())
 }
 
-fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
-    for line in lines {
-        // Nobody can be told that standard output is gone, and Postfix goes on without it.
-        io::stdout().lock().write_all(&line).ok();
-        let count = dropped.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            log::warning(format_args!(
-                "{count} lines of Postfix's log were dropped, because nobody read standard output"
-            ));
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What comes out for some bytes in the pipe and some datagrams, and how much was dropped.
-    fn lines_of(input: &[u8], datagrams: &[&[u8]], room: usize) -> (Vec<Vec<u8>>, u64) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("postlog");
-        // As a container that was killed leaves it.
-        drop(UnixDatagram::bind(&path).unwrap());
-        let socket = bind(&path).unwrap();
-        for datagram in datagrams {
-            UnixDatagram::unbound().unwrap().send_to(datagram, &path).unwrap();
-        }
-        let pipe_content = folder.path().join("pipe");
-        fs::write(&pipe_content, input).unwrap();
-        let (lines, receiver) = mpsc::sync_channel(room);
-        let queue = Queue { lines, dropped: Arc::default() };
-        read(&File::open(pipe_content).unwrap(), &socket, &queue).unwrap();
-        let dropped = queue.dropped.load(Ordering::Relaxed);
-        drop(queue);
-        (receiver.iter().collect(), dropped)
-    }
-
-    #[test]
-    fn lines_are_kept_as_they_are() {
-        let long = [b"x".repeat(4095), b"\n".to_vec()].concat();
-        for (input, expected) in [
-            (b"one\ntwo\n".to_vec(), vec![b"one\n".to_vec(), b"two\n".to_vec()]),
-            (b"\xff\xfe\n".to_vec(), vec![b"\xff\xfe\n".to_vec()]),
-            (b"no end".to_vec(), vec![b"no end\n".to_vec()]),
-            (b"".to_vec(), vec![]),
-            (long.clone(), vec![long]),
-        ] {
-            assert_eq!(lines_of(&input, &[], 10), (expected, 0));
-        }
-    }
-
-    #[test]
-    fn what_comes_by_socket_becomes_lines_too() {
-        let (lines, _) = lines_of(b"", &[b"fatal: no", b"fatal: \xff\n"], 10);
-        assert_eq!(lines, [b"fatal: no\n".as_slice(), b"fatal: \xff\n"]);
-    }
-
-    #[test]
-    fn memory_is_bounded_without_newlines_and_without_a_reader() {
-        let (lines, dropped) = lines_of(&vec![b'x'; 3 * LONGEST_LINE], &[], 2);
-        assert_eq!(lines.len(), 2);
-        assert!(lines.iter().all(|line| line.len() == LONGEST_LINE + 1));
-        assert_eq!(dropped, 1);
-    }
-}
+mod tests;

@@ -2,16 +2,22 @@
 //! is looked after while it runs.
 
 mod certificates;
+mod clock;
+mod drain;
+mod events;
 mod explain;
 mod files;
 mod gateways;
 #[cfg(test)]
 mod golden;
 mod health;
+mod json;
 mod log;
 mod maillog;
 mod main_cf;
 mod master_cf;
+mod processes;
+mod queue_state;
 mod resolver;
 mod settings;
 mod sidecar;

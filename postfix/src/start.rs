@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,13 +13,17 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use crate::certificates::{self, Watcher};
-use crate::maillog::Pump;
+use crate::events::{self, Events};
+use crate::files::QUEUE;
+use crate::maillog::format::Format;
+use crate::maillog::redact::{self, Redactor};
+use crate::maillog::{Pump, Ways};
 use crate::main_cf::{PASSWORD_TABLE, SASL_SOCKET, Surroundings};
 use crate::master_cf::hop_password_table;
 use crate::settings::{NextHops, Settings, networks};
 use crate::signals::{Inbox, Signal};
 use crate::supervise::{self, Ending};
-use crate::{files, gateways, log, main_cf, master_cf, resolver, sidecar};
+use crate::{clock, files, gateways, log, main_cf, master_cf, resolver, sidecar};
 
 /// `/etc/postfix` of the image leads here, on a tmpfs.
 const MAIN_CF: &str = "/run/postfix/main.cf";
@@ -61,8 +66,11 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     let main_cf = main_cf::build(&settings, &surroundings).to_string();
     write_configuration(Path::new(MAIN_CF), &main_cf)?;
     write_configuration(Path::new(MASTER_CF), &master_cf::build(&settings).to_string())?;
+    make_overdue_messages_due();
+    let events = Events::to(PathBuf::from(events::SOCKET)).context("cannot make a socket")?;
     let mut pump =
-        Pump::start(Path::new(LOG_SOCKET)).context("cannot make a way for Postfix's log")?;
+        start_pump(&settings, events.clone()).context("cannot make a way for Postfix's log")?;
+    events::report_queue(events, PathBuf::from(QUEUE)).context("cannot start a thread")?;
     let ending = run_postfix(settings, &signals, &mut pump, certificates);
     pump.finish(LOG_PATIENCE);
     match ending {
@@ -71,6 +79,28 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
             Ok(Ending::Stopped)
         }
         other => other,
+    }
+}
+
+fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
+    let redactor = Redactor::new(settings.log_redaction, Path::new(redact::KEY_FILE));
+    let ways = Ways {
+        format: Format { format: settings.log_format, redactor },
+        output: std::io::stdout().as_fd().try_clone_to_owned()?,
+        events,
+        overflow_folder: PathBuf::from(QUEUE),
+    };
+    Pump::start(Path::new(LOG_SOCKET), ways)
+}
+
+/// The clock may have been set back since the queue was written.
+fn make_overdue_messages_due() {
+    let count = clock::make_due(Path::new(QUEUE), SystemTime::now());
+    if count > 0 {
+        log::warning(format_args!(
+            "{count} messages in the queue were to wait until a time that is far ahead, so the clock \
+             was set back; they are due now"
+        ));
     }
 }
 
@@ -105,7 +135,7 @@ fn run_postfix(
     master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
     let master = supervise::start(&mut master).context("cannot start Postfix's master")?;
     pump.close();
-    Ok(supervise::look_after(master, signals, certificates))
+    Ok(supervise::look_after(master, signals, pump, settings.drain, certificates))
 }
 
 /// A program of Postfix with what it needs of the environment, which is nearly nothing: no secret

@@ -1,6 +1,7 @@
 //! Looks after Postfix's master: passes signals on, reaps, and knows how it ended.
 
 use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,8 +11,11 @@ use rustix::process::{
 };
 
 use crate::certificates::Watcher;
-use crate::log;
+use crate::clock::{self, Clock};
+use crate::files::QUEUE;
+use crate::maillog::Pump;
 use crate::signals::{Inbox, Signal};
+use crate::{drain, log, processes};
 
 /// SIGTERM ends Postfix in milliseconds, and its own clock ends it after five seconds.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -31,8 +35,8 @@ pub enum Ending {
 
 /// What became of the children that ended.
 #[derive(Debug, Default)]
-struct Reaped {
-    master: Option<WaitStatus>,
+pub struct Reaped {
+    pub master: Option<WaitStatus>,
     /// No child is left, not even an adopted one.
     none_left: bool,
 }
@@ -53,25 +57,37 @@ pub fn start(command: &mut Command) -> io::Result<Pid> {
 }
 
 /// Runs until master has ended, by a signal to us or by itself.
-pub fn look_after(master: Pid, signals: &Inbox, mut certificates: Watcher) -> Ending {
+pub fn look_after(
+    master: Pid,
+    signals: &Inbox,
+    pump: &Pump,
+    patience: Duration,
+    mut certificates: Watcher,
+) -> Ending {
     let mut certificates_seen = Instant::now();
+    let mut clock = Clock::new(SystemTime::now(), Instant::now());
     loop {
         match signals.wait(TICK) {
             Some(Signal::Stop) => {
+                drain::drain(master, signals, pump, patience);
                 stop(master, signals);
                 return Ending::Stopped;
             }
             Some(Signal::Reload) => {
                 log::info("Postfix reads its files and certificates again");
-                send(master, Kill::HUP);
+                certificates.tick(SystemTime::now());
+                reload(master);
             }
             Some(Signal::Child) | None => {}
         }
         if certificates_seen.elapsed() >= CERTIFICATES_TICK {
             certificates_seen = Instant::now();
             if certificates.tick(SystemTime::now()) {
-                send(master, Kill::HUP);
+                reload(master);
             }
+        }
+        if let Some(by) = clock.set_back(SystemTime::now(), Instant::now()) {
+            adjust(master, by);
         }
         if let Some(status) = reap(master).master {
             log::error(format_args!(
@@ -83,6 +99,22 @@ pub fn look_after(master: Pid, signals: &Inbox, mut certificates: Watcher) -> En
             return Ending::MasterDied;
         }
     }
+}
+
+/// A master that has no handler yet has not read its files yet either, and would die of the signal.
+fn reload(master: Pid) {
+    if processes::catches(master, Kill::HUP) {
+        send(master, Kill::HUP);
+    }
+}
+
+fn adjust(master: Pid, by: Duration) {
+    let count = clock::make_due(Path::new(QUEUE), SystemTime::now());
+    log::warning(format_args!(
+        "the clock was set back by {}; {count} messages that would have waited for it are due now",
+        humantime::format_duration(Duration::from_secs(by.as_secs()))
+    ));
+    reload(master);
 }
 
 fn stop(master: Pid, signals: &Inbox) {
@@ -108,14 +140,14 @@ fn await_end(master: Pid, signals: &Inbox, at_most: Duration) -> bool {
     true
 }
 
-fn send(master: Pid, signal: Kill) {
+pub fn send(master: Pid, signal: Kill) {
     if let Err(error) = kill_process(master, signal) {
         log::warning(format_args!("cannot signal Postfix's master: {error}"));
     }
 }
 
 /// Takes every child that has ended, ours or adopted.
-fn reap(master: Pid) -> Reaped {
+pub fn reap(master: Pid) -> Reaped {
     let mut reaped = Reaped::default();
     loop {
         match wait(WaitOptions::NOHANG) {

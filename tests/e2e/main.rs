@@ -3,6 +3,7 @@
 //! Each module is one side of what the relay promises.
 
 mod delivery;
+mod drain;
 mod faults;
 mod gateway;
 mod guessing;

@@ -24,6 +24,8 @@ pub struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     Accept,
+    /// Keeps each message, and says so only after this time.
+    Slow(Duration),
     /// Takes connections and says nothing, so that what is sent stays with the sender.
     Silent,
 }
@@ -140,6 +142,10 @@ fn serve(stream: TcpStream, client: IpAddr, state: &State) -> Result<()> {
                     output.write_all(b"354 go on\r\n")?;
                     message.data = read_data(&mut input)?;
                     lock(&state.messages).push(message);
+                    let manner = *lock(&state.manner);
+                    if let Manner::Slow(time) = manner {
+                        std::thread::sleep(time);
+                    }
                     "250 2.0.0 kept"
                 }
                 None => "503 5.5.1 MAIL first",
