@@ -2,6 +2,7 @@
 //!
 //! Each module is one side of what the relay promises.
 
+mod certificates;
 mod delivery;
 mod drain;
 mod faults;
@@ -12,7 +13,9 @@ mod login;
 mod logs;
 mod milter;
 mod networks;
+mod next_hops;
 mod open_relay;
+mod parameters;
 mod passwords;
 mod reference_clients;
 mod sasl_protocol;

@@ -11,11 +11,11 @@ use relay_tests::namespace::Namespace;
 use relay_tests::relay::Relay;
 use relay_tests::sink::Sink;
 
-const PASSWORD: &str = "smarthost pass=word: #1";
+pub const PASSWORD: &str = "smarthost pass=word: #1";
 const SMARTHOST: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
 /// A network with the relay under test, joined to the lab's network, where the smarthost is.
-fn network_behind(lab: &Lab) -> Result<(Namespace, Dns)> {
+pub fn network_behind(lab: &Lab) -> Result<(Namespace, Dns)> {
     let inner = Namespace::new()?;
     inner.cable("10.99.0.1/24", &lab.namespace, &format!("{SMARTHOST}/24"))?;
     inner.ip("address add 192.0.2.1/32 dev lo\nroute add local 203.0.113.0/24 dev lo\n")?;
@@ -24,7 +24,7 @@ fn network_behind(lab: &Lab) -> Result<(Namespace, Dns)> {
 }
 
 /// The smarthost: a relay with a certificate of a private authority, and a user for the other relay.
-fn smarthost<'lab>(lab: &'lab Lab, authority: &Authority) -> Result<(Relay<'lab>, Sink)> {
+pub fn smarthost<'lab>(lab: &'lab Lab, authority: &Authority) -> Result<(Relay<'lab>, Sink)> {
     let sink = lab.sink()?;
     let mut smarthost = lab
         .relay_in("smarthost", &lab.namespace)

@@ -1,6 +1,7 @@
 //! A private certificate authority, and pairs it signs.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use base64::Engine as _;
@@ -28,8 +29,32 @@ impl Authority {
 
     /// Writes a certificate and its key for a host name.
     pub fn write_pair(&self, host: &str, certificate_file: &Path, key_file: &Path) -> Result<()> {
-        let key = KeyPair::generate()?;
+        let params = CertificateParams::new(vec![host.to_owned()])?;
+        self.write(host, params, certificate_file, key_file)
+    }
+
+    /// Writes a pair that ended an hour ago.
+    pub fn write_expired_pair(
+        &self,
+        host: &str,
+        certificate_file: &Path,
+        key_file: &Path,
+    ) -> Result<()> {
         let mut params = CertificateParams::new(vec![host.to_owned()])?;
+        let hour = Duration::from_secs(3600);
+        params.not_before = (SystemTime::now() - 2 * hour).into();
+        params.not_after = (SystemTime::now() - hour).into();
+        self.write(host, params, certificate_file, key_file)
+    }
+
+    fn write(
+        &self,
+        host: &str,
+        mut params: CertificateParams,
+        certificate_file: &Path,
+        key_file: &Path,
+    ) -> Result<()> {
+        let key = KeyPair::generate()?;
         // Not the name of the authority, or OpenSSL takes the certificate for a self-signed one.
         params.distinguished_name.push(DnType::CommonName, host);
         std::fs::write(certificate_file, params.signed_by(&key, &self.issuer)?.pem())?;
