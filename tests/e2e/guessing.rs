@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use relay_tests::lab::{HOME, HOME_V6, STRANGER, STRANGER_V6, in_a_lab};
+use relay_tests::lab::{HOME, HOME_V6, RELAY, STRANGER, STRANGER_V6, in_a_lab};
 use relay_tests::relay::Relay;
 use relay_tests::requirements::reference_client;
 use relay_tests::smtp::{Mechanism, Reply};
@@ -138,6 +138,30 @@ fn a_user_who_is_guessed_at_from_everywhere_still_logs_in_from_a_known_address()
 
         login(&relay, HOME, "alice", PASSWORD)?.expect(235)?;
         login(&relay, STRANGER, "carol", PASSWORD)?.expect(235)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn no_guess_is_held_against_an_address_under_which_anybody_may_appear() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = lab
+            .relay()
+            .env("LOGIN_FAILURES_ADDRESS", "3/hour")
+            .env("LOGIN_FAILURES_USER", "6/day")
+            .start()?;
+        relay.add_user("alice", PASSWORD)?;
+        // The relay's own address is one of them, as is a container's gateway.
+        guess(&relay, &wrong_passwords(RELAY, 4))?;
+        login(&relay, RELAY, "alice", PASSWORD)?.expect(235)?;
+        let said = relay.sidecar()?.output();
+        let warnings =
+            said.lines().filter(|line| line.contains("WARN") && line.contains("gateway"));
+        assert_eq!(warnings.count(), 1, "{said}");
+        // Nor is it an address that is known for a good login.
+        let others = (4..6).map(|number| (STRANGER, "alice", format!("guess-{number}")));
+        guess(&relay, &others.collect::<Vec<_>>())?;
+        login(&relay, RELAY, "alice", PASSWORD)?.expect(535)?;
         Ok(())
     })
 }
