@@ -16,7 +16,7 @@ pub mod redact;
 mod store;
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -162,8 +162,8 @@ impl Desk {
             return;
         }
         self.events.line(&line::parse(&text), now);
+        let is_delivery = line::is_delivery(&text);
         drop(text);
-        let is_delivery = line::is_delivery(&line);
         self.output.push(Entry { time: now, line }, is_delivery);
     }
 }
@@ -200,9 +200,11 @@ fn read(mut pipe: &File, socket: &UnixDatagram, desk: &Desk) -> io::Result<()> {
         if length == 0 {
             break;
         }
-        for byte in buffer.iter().take(length) {
-            pending.push(*byte);
-            if *byte == b'\n' || pending.len() >= LONGEST_LINE {
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        while !rest.is_empty() {
+            let room = (LONGEST_LINE - pending.len()) as u64;
+            Read::by_ref(&mut rest).take(room).read_until(b'\n', &mut pending)?;
+            if pending.ends_with(b"\n") || pending.len() >= LONGEST_LINE {
                 desk.take(std::mem::take(&mut pending));
             }
         }

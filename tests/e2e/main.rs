@@ -17,6 +17,7 @@ mod next_hops;
 mod open_relay;
 mod parameters;
 mod passwords;
+mod postfix_log;
 mod reference_clients;
 mod sasl_protocol;
 mod secrets;

@@ -1,5 +1,6 @@
 //! The Postfix container: the image's file system with the dev build of relay-init as process 1.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
@@ -26,13 +27,14 @@ const A_MOMENT: Duration = Duration::from_secs(2);
 const SCRIPT: &str = include_str!("postfix_container.sh");
 
 impl Postfix {
-    /// Starts the container, and returns at once.
+    /// Starts the container, and returns at once. What it says goes to `log`, or to `output`.
     pub fn spawn(
         requirements: &Requirements,
         namespace: &Namespace,
         volumes: &Path,
         environment: &Environment,
         log: &Path,
+        output: Option<OwnedFd>,
     ) -> Result<Self> {
         // The death signal ends the container even when the test is killed; unshare hands it on to the
         // first process of the pid namespace, and the kernel ends the rest with that one.
@@ -47,7 +49,11 @@ impl Postfix {
             .env_clear()
             .env("PATH", PATH)
             .envs(environment.iter().cloned());
-        Ok(Self { process: Process::spawn(&mut command, log)?, namespace: namespace.clone() })
+        let process = match output {
+            Some(output) => Process::spawn_into(&mut command, log, output)?,
+            None => Process::spawn(&mut command, log)?,
+        };
+        Ok(Self { process, namespace: namespace.clone() })
     }
 
     /// Waits until every port of `ports` is listened on.

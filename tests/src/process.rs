@@ -1,6 +1,7 @@
 //! A process of the test: its output goes to a file, and it never outlives its handle.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -24,12 +25,16 @@ pub struct Process {
 impl Process {
     /// Starts a command whose both outputs are appended to `log`.
     pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
-        let file = open_log(log)?;
-        let log_start = usize::try_from(file.metadata()?.len())?;
+        Self::spawn_into(command, log, open_log(log)?.into())
+    }
+
+    /// The same with another place for both outputs; whoever reads it may write it to `log`.
+    pub fn spawn_into(command: &mut Command, log: &Path, output: OwnedFd) -> Result<Self> {
+        let log_start = usize::try_from(open_log(log)?.metadata()?.len())?;
         let child = command
             .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
+            .stdout(output.try_clone()?)
+            .stderr(output)
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
         Ok(Self { child, log: log.to_owned(), log_start })

@@ -3,6 +3,7 @@
 mod builder;
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
@@ -57,19 +58,25 @@ impl Relay<'_> {
 
     /// Starts Postfix alone, and returns at once.
     pub fn spawn_postfix(&mut self) -> Result<()> {
-        self.postfix = Some(self.new_postfix()?);
+        self.postfix = Some(self.new_postfix(None)?);
         Ok(())
     }
 
-    fn new_postfix(&self) -> Result<Postfix> {
+    /// Starts Postfix alone with another place for both its outputs, and returns at once.
+    pub fn spawn_postfix_into(&mut self, output: OwnedFd) -> Result<()> {
+        self.postfix = Some(self.new_postfix(Some(output))?);
+        Ok(())
+    }
+
+    fn new_postfix(&self, output: Option<OwnedFd>) -> Result<Postfix> {
         let (requirements, settings) = (&self.settings.lab.requirements, &self.settings.postfix);
         let log = self.log("postfix")?;
-        Postfix::spawn(requirements, self.namespace(), &self.volumes, settings, &log)
+        Postfix::spawn(requirements, self.namespace(), &self.volumes, settings, &log, output)
     }
 
     /// Starts Postfix with settings it has to refuse, and returns what it said.
     pub fn refusal_of_postfix(&mut self) -> Result<String> {
-        let mut postfix = self.new_postfix()?;
+        let mut postfix = self.new_postfix(None)?;
         let status = postfix.wait_for_end(A_MOMENT).context("relay-init took these settings")?;
         let output = postfix.output();
         ensure!(status.code() == Some(BAD_SETTINGS), "relay-init ended with {status}: {output}");

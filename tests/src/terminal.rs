@@ -37,6 +37,12 @@ impl Terminal {
         Ok(Self { person: person.into(), program })
     }
 
+    /// The person's side and the program's.
+    #[must_use]
+    pub fn into_sides(self) -> (File, File) {
+        (self.person, self.program)
+    }
+
     /// Runs a command, and types each answer once its prompt shows and the terminal no longer echoes.
     pub fn run(self, inner: Command, answers: &[(&str, &str)]) -> Result<Session> {
         let Self { mut person, program } = self;

@@ -104,10 +104,9 @@ pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether a line says what became of a recipient. Decided on the bytes, as it is asked of each line.
-pub fn is_delivery(line: &[u8]) -> bool {
-    const MARK: &[u8] = b", status=";
-    line.windows(MARK.len()).any(|window| window == MARK)
+/// Whether a line says what became of a recipient; cheaper than to take it apart.
+pub fn is_delivery(line: &str) -> bool {
+    line.contains(", status=")
 }
 
 pub fn parse(line: &str) -> Line<'_> {

@@ -174,7 +174,7 @@ fn lines_of_postfix_are_taken_apart() {
         let line = parse(&text);
         assert_eq!((line.kind, parts(&line).as_str()), (*kind, *expected), "{text}");
         assert!(text.trim_end().ends_with(line.message), "{text}");
-        assert_eq!(is_delivery(text.as_bytes()), *kind == Kind::Delivery, "{text}");
+        assert_eq!(is_delivery(&text), *kind == Kind::Delivery, "{text}");
     }
 }
 
