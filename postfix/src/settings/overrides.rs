@@ -71,9 +71,14 @@ impl Overrides {
             check_braces(&value).map_err(problem)?;
         }
         if let Some(objection) = guard::objection(&parameter, &value, service.is_some()) {
-            let advice = advice(&objection);
+            let advice = match (&objection, unsafe_allowed) {
+                (Objection::Ours(variable), _) => format!("is set by {variable} here: use that"),
+                (Objection::Harm(harm), true) => harm.clone(),
+                (Objection::Harm(harm), false) => {
+                    format!("{harm} (ALLOW_UNSAFE_POSTFIX=true sets it all the same)")
+                }
+            };
             if !unsafe_allowed {
-                let advice = format!("{advice} (ALLOW_UNSAFE_POSTFIX=true sets it all the same)");
                 return Err(problem(advice));
             }
             self.warnings.push(format!("{}; ALLOW_UNSAFE_POSTFIX lets it be", problem(advice)));
@@ -84,13 +89,6 @@ impl Overrides {
             None => self.main.push(set),
         }
         Ok(())
-    }
-}
-
-fn advice(objection: &Objection) -> String {
-    match objection {
-        Objection::Ours(variable) => format!("is set by {variable} here: use that"),
-        Objection::Harm(harm) => harm.clone(),
     }
 }
 
