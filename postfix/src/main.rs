@@ -17,6 +17,7 @@ mod maillog;
 mod main_cf;
 mod master_cf;
 mod processes;
+mod queue;
 mod queue_state;
 mod resolver;
 mod settings;
@@ -28,6 +29,7 @@ mod tls;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 
@@ -66,6 +68,9 @@ enum Command {
     },
     /// Says what is wrong with the running container; exit code 0 when nothing is
     Healthcheck,
+    /// Looks at the queue, and holds, releases, flushes or deletes messages
+    #[command(subcommand)]
+    Queue(queue::Command),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
     };
     ExitCode::from(match arguments.command {
         Some(Command::Healthcheck) => healthcheck(),
+        Some(Command::Queue(command)) => work_on_queue(command),
         Some(Command::Render { explain: false }) => with_settings(render),
         Some(Command::Render { explain: true }) => with_settings(explain),
         None => with_settings(run),
@@ -146,6 +152,17 @@ fn healthcheck() -> u8 {
     };
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
     code
+}
+
+fn work_on_queue(command: queue::Command) -> u8 {
+    match queue::run(command, SystemTime::now()) {
+        Ok(true) => exit::DONE,
+        Ok(false) => exit::FAILED,
+        Err(error) => {
+            log::error(format_args!("{error:#}"));
+            exit::FAILED
+        }
+    }
 }
 
 const EXIT_CODES: &str = "

@@ -18,6 +18,7 @@ mod open_relay;
 mod parameters;
 mod passwords;
 mod postfix_log;
+mod queue;
 mod reference_clients;
 mod sasl_protocol;
 mod secrets;

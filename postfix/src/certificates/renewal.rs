@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(warnings(&[(0, "a"), (10, "a"), (20, "a"), (30, "a"), (40, "a")]), [30]);
         assert_eq!(warnings(&[(0, "a"), (30, "a"), (DAY, "a"), (DAY + 30, "a")]), [30, DAY + 30]);
         // A renewal in two steps.
-        assert_eq!(warnings(&[(0, "a"), (10, "a"), (20, ""), (30, "a"), (40, "a")]), []);
+        assert!(warnings(&[(0, "a"), (10, "a"), (20, ""), (30, "a"), (40, "a")]).is_empty());
         // Another fault is news.
         assert_eq!(warnings(&[(0, "a"), (30, "a"), (40, "b"), (50, "b")]), [30, 40]);
         // The clock was set back.

@@ -1,0 +1,253 @@
+//! The queue for people. Pure.
+
+use std::time::SystemTime;
+
+use super::entry::Entry;
+
+/// Columns as wide as they need to be, and under each message why it waits.
+pub fn render(entries: &[Entry], now: SystemTime) -> String {
+    if entries.is_empty() {
+        return "no messages\n".to_owned();
+    }
+    let head = ["ID", "QUEUE", "AGE", "SIZE", "USER", "SENDER", "RECIPIENT"].map(str::to_owned);
+    let rows: Vec<_> = entries.iter().map(|entry| row(entry, now)).collect();
+    let width = |column: usize| {
+        let cells = std::iter::once(&head).chain(&rows).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = line(&head, &widths);
+    for (entry, row) in entries.iter().zip(&rows) {
+        text.push_str(&line(row, &widths));
+        for reason in reasons(entry) {
+            text.push_str(&format!("    {}\n", printable(&reason)));
+        }
+    }
+    text.push_str(&format!("{}\n", summary(entries)));
+    text
+}
+
+/// Everything that is known of one message.
+pub fn details(entry: &Entry, now: SystemTime) -> String {
+    let arrival = humantime::format_rfc3339_seconds(entry.arrival);
+    let mut text = format!(
+        "id         {}\nqueue      {}\narrived    {arrival} ({} ago)\nsize       {}\nuser       \
+         {}\nsender     {}\n",
+        entry.id,
+        entry.queue,
+        age(entry, now),
+        size(entry.size),
+        printable(entry.user.as_deref().unwrap_or("-")),
+        printable(&sender(entry)),
+    );
+    for recipient in &entry.recipients {
+        text.push_str(&format!("recipient  {}\n", printable(&recipient.address)));
+        if let Some(reason) = &recipient.reason {
+            text.push_str(&format!("           {}\n", printable(reason)));
+        }
+    }
+    text
+}
+
+pub fn question(entries: &[Entry], now: SystemTime) -> String {
+    let oldest = entries.iter().min_by_key(|entry| entry.arrival);
+    let oldest = oldest.map(|entry| age(entry, now)).unwrap_or_default();
+    format!("{}, the oldest {oldest} old, will be deleted for good.", summary(entries))
+}
+
+pub fn result(done: &str, count: usize, of: usize) -> String {
+    let rest = match of - count {
+        0 => String::new(),
+        rest => format!("; {rest} left the queue or were moved meanwhile"),
+    };
+    format!("{} {done}{rest}", messages(count))
+}
+
+/// Text of strangers on an operator's terminal: newlines stay, nothing else that controls one.
+pub fn printable(text: &str) -> String {
+    let is_dangerous = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c)
+    };
+    text.chars().map(|c| if is_dangerous(c) { '?' } else { c }).collect()
+}
+
+fn row(entry: &Entry, now: SystemTime) -> [String; 7] {
+    let mut recipient = match entry.recipients.first() {
+        Some(first) => first.address.clone(),
+        None => "-".to_owned(),
+    };
+    if let Some(more @ 1..) = entry.recipients.len().checked_sub(1) {
+        recipient.push_str(&format!(" (+{more})"));
+    }
+    let user = entry.user.clone().unwrap_or_else(|| "-".to_owned());
+    let cells = [
+        entry.id.clone(),
+        entry.queue.clone(),
+        age(entry, now),
+        size(entry.size),
+        user,
+        sender(entry),
+        recipient,
+    ];
+    cells.map(|cell| printable(&cell).replace(['\n', '\t'], "?"))
+}
+
+fn line(cells: &[String; 7], widths: &[usize]) -> String {
+    let mut text = String::new();
+    for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        // Numbers stand under each other.
+        match at {
+            2 | 3 => text.push_str(&format!("{cell:>width$}  ")),
+            _ => text.push_str(&format!("{cell:<width$}  ")),
+        }
+    }
+    format!("{}\n", text.trim_end())
+}
+
+/// Each reason once, with how many recipients it is for when not for all.
+fn reasons(entry: &Entry) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for reason in entry.recipients.iter().filter_map(|recipient| recipient.reason.as_deref()) {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    let of = entry.recipients.len();
+    reasons
+        .into_iter()
+        .map(|(reason, count)| match count == of {
+            true => reason.to_owned(),
+            false => format!("{count} of {of}: {reason}"),
+        })
+        .collect()
+}
+
+fn sender(entry: &Entry) -> String {
+    if entry.sender.is_empty() { "<>".to_owned() } else { entry.sender.clone() }
+}
+
+fn summary(entries: &[Entry]) -> String {
+    let bytes = entries.iter().map(|entry| entry.size).sum();
+    format!("{}, {}", messages(entries.len()), size(bytes))
+}
+
+fn messages(count: usize) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+fn age(entry: &Entry, now: SystemTime) -> String {
+    let seconds = now.duration_since(entry.arrival).unwrap_or_default().as_secs();
+    let (minute, hour, day) = (60, 3600, 24 * 3600);
+    if seconds < minute {
+        format!("{seconds}s")
+    } else if seconds < hour {
+        format!("{}m", seconds / minute)
+    } else if seconds < day {
+        format!("{}h", seconds / hour)
+    } else {
+        format!("{}d", seconds / day)
+    }
+}
+
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 10 {
+        format!("{bytes}")
+    } else if bytes < 10 << 20 {
+        format!("{}K", bytes.div_ceil(1 << 10))
+    } else {
+        format!("{}M", bytes.div_ceil(1 << 20))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::entry::Recipient;
+    use super::*;
+
+    fn recipient(address: &str, reason: Option<&str>) -> Recipient {
+        Recipient { address: address.to_owned(), reason: reason.map(str::to_owned) }
+    }
+
+    fn entries() -> Vec<Entry> {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let entry = Entry {
+            id: "4jXvlj465Sz1Sm1P".to_owned(),
+            queue: "deferred".to_owned(),
+            arrival: at(0),
+            size: 1561,
+            sender: "alice@example.org".to_owned(),
+            user: Some("alice".to_owned()),
+            recipients: vec![
+                recipient("bob@example.net", Some("refused")),
+                recipient("carol@example.com", Some("refused")),
+                recipient("dave@example.com", Some("no\x1b[31m route")),
+            ],
+        };
+        let bounce = Entry {
+            id: "4C5F2A8D01".to_owned(),
+            queue: "hold".to_owned(),
+            arrival: at(86_400),
+            size: 12 << 20,
+            sender: String::new(),
+            user: None,
+            recipients: vec![recipient("a@b", None)],
+        };
+        vec![entry, bounce]
+    }
+
+    #[test]
+    fn the_table_is_for_people() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(90_000);
+        assert_eq!(
+            render(&entries(), now),
+            "\
+ID                QUEUE     AGE  SIZE  USER   SENDER             RECIPIENT
+4jXvlj465Sz1Sm1P  deferred   1d    2K  alice  alice@example.org  bob@example.net (+2)
+    2 of 3: refused
+    1 of 3: no?[31m route
+4C5F2A8D01        hold       1h   12M  -      <>                 a@b
+2 messages, 13M
+"
+        );
+        assert_eq!(render(&[], now), "no messages\n");
+        assert_eq!(
+            question(&entries(), now),
+            "2 messages, 13M, the oldest 1d old, will be deleted for good."
+        );
+    }
+
+    #[test]
+    fn one_message_is_shown_with_each_recipient() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(59);
+        let entry = &entries()[0];
+        assert_eq!(
+            details(entry, now),
+            "\
+id         4jXvlj465Sz1Sm1P
+queue      deferred
+arrived    1970-01-01T00:00:00Z (59s ago)
+size       2K
+user       alice
+sender     alice@example.org
+recipient  bob@example.net
+           refused
+recipient  carol@example.com
+           refused
+recipient  dave@example.com
+           no?[31m route
+"
+        );
+    }
+
+    #[test]
+    fn what_was_done_is_counted() {
+        assert_eq!(result("deleted", 1, 1), "1 message deleted");
+        assert_eq!(
+            result("held", 2, 3),
+            "2 messages held; 1 left the queue or were moved meanwhile"
+        );
+    }
+}
