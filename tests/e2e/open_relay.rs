@@ -230,8 +230,14 @@ fn talk_in_session(client: &mut Client, who: Who, talk: Talk) -> Result<Attempt>
             // Bare postmaster is taken from a stranger until the end of the message.
             let to = if who == Who::Stranger { "RCPT TO:<postmaster>" } else { VICTIM };
             let second = b"MAIL FROM:<alice@example.org>\r\nRCPT TO:<smuggled@victim.test>\r\n\
-                DATA\r\nFrom: alice@example.org\r\n\r\nsmuggled\r\n.\r\n";
-            say_with_content(client, to, &[b"text", end, second.as_slice()].concat())
+                DATA\r\nFrom: alice@example.org\r\n\r\nsmuggled";
+            let attempt =
+                say_with_content(client, to, &[b"text", end, second.as_slice()].concat())?;
+            // The whole was one message: nothing in it was taken for a command and answered.
+            if attempt.taken > 0 {
+                client.command("QUIT")?.expect(221).context("a command was smuggled")?;
+            }
+            Ok(attempt)
         }
         Talk::Repeated(place, begin, again, count) => {
             let text = format!("{begin}{}", again.repeat(count));

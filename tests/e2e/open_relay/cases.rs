@@ -183,6 +183,7 @@ pub const IDENTITY: &[Case] = &[
     lines("EHLO of loopback", &["EHLO [127.0.0.1]", MAIL, RCPT], STRANGERS_MAY_NOT),
     lines("HELO localhost", &["HELO localhost", MAIL, RCPT], STRANGERS_MAY_NOT),
     lines("EHLO of the relay itself", &["EHLO relay.test", MAIL, RCPT], STRANGERS_MAY_NOT),
+    lines("commands behind EHLO", &["EHLO client.example\r\nMAIL FROM:<alice@example.org>"], [554; 3]),
     lines("ETRN", &["ETRN victim.test"], [554; 3]),
     lines("VRFY", &["VRFY victim@victim.test"], [502; 3]),
     lines("EXPN", &["EXPN list"], [500; 3]),
