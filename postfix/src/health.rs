@@ -3,6 +3,7 @@
 //! Nothing here speaks SMTP, so a check every few seconds leaves no line in Postfix's log.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::files::PID_FILE;
@@ -13,25 +14,34 @@ use crate::{master_cf, sidecar};
 /// TCP_LISTEN of the kernel's net/tcp_states.h.
 const LISTENING: &str = "0A";
 
-/// `Err` says what is wrong, in one line.
+/// `Err` says everything that is wrong, in one line.
 pub fn check() -> Result<(), String> {
     let master_cf = fs::read_to_string(MASTER_CF)
         .map_err(|error| format!("not started: cannot read {MASTER_CF}: {error}"))?;
-    check_master(fs::read_to_string(PID_FILE).ok().as_deref(), program_of)?;
     let table = ["/proc/net/tcp", "/proc/net/tcp6"]
         .map(|path| fs::read_to_string(path).unwrap_or_default())
         .concat();
-    check_ports(&master_cf::listening_ports(&master_cf), &table)?;
-    let needs_login = master_cf::offers_login(&master_cf);
-    for (path, is_needed) in
-        [(POLICY_SOCKET, true), (MILTER_SOCKET, true), (SASL_SOCKET, needs_login)]
-    {
-        if is_needed {
-            let reached = sidecar::reach(Path::new(path));
-            reached.map_err(|error| format!("the sidecar does not answer on {path}: {error}"))?;
-        }
-    }
-    Ok(())
+    summary([
+        check_master(fs::read_to_string(PID_FILE).ok().as_deref(), program_of),
+        check_ports(&master_cf::listening_ports(&master_cf), &table),
+        check_socket(POLICY_SOCKET, |path| sidecar::reach(path).map(drop)),
+        check_socket(MILTER_SOCKET, |path| sidecar::reach(path).map(drop)),
+        // The one protocol in which the server speaks first: a sidecar that stands still shows here.
+        match master_cf::offers_login(&master_cf) {
+            true => check_socket(SASL_SOCKET, sidecar::shake_hands),
+            false => Ok(()),
+        },
+    ])
+}
+
+fn summary<const N: usize>(checks: [Result<(), String>; N]) -> Result<(), String> {
+    let problems: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
+
+fn check_socket(path: &str, check: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), String> {
+    check(Path::new(path))
+        .map_err(|error| format!("the sidecar does not answer on {path}: {error}"))
 }
 
 /// The file is read, not locked: Postfix's own test takes the lock, and a master that starts in
@@ -81,6 +91,18 @@ mod tests {
    1: 0100007F:024B 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 2 1
    0: 00000000000000000000000000000000:01D1 00000000000000000000000000000000:0000 0A 0:0 0 0 0 0 3
 ";
+
+    #[test]
+    fn everything_that_is_wrong_is_said() {
+        assert_eq!(summary([Ok(()), Ok(())]), Ok(()));
+        let two = [Err("one".to_owned()), Ok(()), Err("two".to_owned())];
+        assert_eq!(summary(two), Err("one; two".to_owned()));
+        let error = check_socket("/nowhere/policy.sock", |path| sidecar::reach(path).map(drop));
+        assert_eq!(
+            error.unwrap_err(),
+            "the sidecar does not answer on /nowhere/policy.sock: No such file or directory (os error 2)"
+        );
+    }
 
     #[test]
     fn a_port_counts_when_it_listens_in_either_family() {

@@ -6,6 +6,7 @@ mod certificates;
 mod delivery;
 mod drain;
 mod faults;
+mod faults_of_postfix;
 mod gateway;
 mod guessing;
 mod limits;

@@ -30,6 +30,11 @@ mount --bind "$volumes/sockets" "$rootfs/run/relay"
 mount --bind "$volumes/certs" "$rootfs/certs"
 mount --bind "$volumes/resolv.conf" "$rootfs/etc/resolv.conf"
 
+# What a test of faults does to its container: other mounts, other limits.
+if [ -e "$volumes/fault.sh" ]; then
+    . "$volumes/fault.sh"
+fi
+
 # sys_chroot is what Docker does not need to leave here; Postfix is told not to chroot.
 exec setpriv --no-new-privs --inh-caps=-all \
     --bounding-set=-all,+setuid,+setgid,+dac_override,+chown,+net_bind_service,+kill,+sys_chroot \

@@ -124,6 +124,18 @@ impl Relay<'_> {
         &self.settings.namespace
     }
 
+    /// The directory of the queue.
+    #[must_use]
+    pub fn queue(&self) -> PathBuf {
+        self.volumes.join("queue")
+    }
+
+    /// Has the next Postfix container run these shell commands before it starts relay-init, with
+    /// `$rootfs` as its file system and `$volumes` as the directory of its volumes.
+    pub fn break_container(&self, script: &str) -> Result<()> {
+        Ok(std::fs::write(self.volumes.join("fault.sh"), script)?)
+    }
+
     /// The directory that the Postfix container sees as /certs.
     #[must_use]
     pub fn certs(&self) -> PathBuf {
