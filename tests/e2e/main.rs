@@ -2,6 +2,7 @@
 //!
 //! Each module is one side of what the relay promises.
 
+mod auth_flood;
 mod certificates;
 mod delivery;
 mod drain;
@@ -9,6 +10,7 @@ mod faults;
 mod faults_of_postfix;
 mod gateway;
 mod guessing;
+mod hostile_peers;
 mod limits;
 mod login;
 mod logs;

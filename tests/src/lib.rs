@@ -9,6 +9,7 @@ pub mod authority;
 pub mod dns;
 pub mod evidence;
 pub mod lab;
+pub mod measure;
 pub mod message;
 pub mod milter_proxy;
 pub mod namespace;
