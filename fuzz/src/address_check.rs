@@ -49,7 +49,7 @@ fn check_field(value: &[u8]) {
 
 /// What looks like an address to anybody.
 fn addresses(text: &str) -> Vec<Address> {
-    let is_delimiter = |c: char| c.is_whitespace() || "<>()[]:;,\\\"".contains(c);
+    let is_delimiter = |c: char| c.is_whitespace() || "<>():;,\\\"".contains(c);
     text.split(is_delimiter)
         .filter(|word| word.matches('@').count() == 1)
         .filter_map(Address::parse)
