@@ -23,6 +23,9 @@ fn users_certificate_and_queued_mail_survive() -> Result<()> {
         }
         let queue = stack.exec("postfix", &["postqueue", "-j"])?;
         assert_eq!(queue.lines().count(), MESSAGES, "{queue}");
+        let list = ["relay-init", "queue", "list", "--user", ALICE.0];
+        let listed = stack.exec("postfix", &list)?;
+        assert_eq!(listed.matches("bob@example.net").count(), MESSAGES, "{listed}");
 
         stack.down()?;
         stack.pause_sink(false)?;
