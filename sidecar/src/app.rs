@@ -14,6 +14,7 @@ use crate::access::gateways;
 use crate::access::networks::Networks;
 use crate::alerts::Alerts;
 use crate::config::{AccessConfig, Config, FirstUser, PasswordConfig};
+use crate::events;
 use crate::http::{self, HttpService};
 use crate::ledger::Ledger;
 use crate::listener::{Connection, Listener, MAX_CONNECTIONS};
@@ -41,7 +42,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let policy = Listener::bind(&sockets.policy, Service::Policy, &metrics).await?;
     let milter = Listener::bind(&sockets.milter, Service::Milter, &metrics).await?;
     let http = Listener::bind(&sockets.http, Service::Http, &metrics).await?;
-    let services = build(config, metrics)?;
+    let events = events::bind(&sockets.events)
+        .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
+    let services = build(config, metrics.clone())?;
 
     let shutdown = Shutdown::default();
     // The ledger is written a last time after everybody who counts has ended.
@@ -51,6 +54,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     serve_policy(policy, services.policy, &shutdown);
     serve_milter(milter, &services.milter, &shutdown);
     serve_http(http, Arc::clone(&services.http), &shutdown);
+    shutdown.tasks.spawn(events::count(events, metrics, shutdown.stopping.clone()));
     services.http.ready.store(true, Ordering::Release);
     tracing::info!(
         sasl = %sockets.sasl, policy = %sockets.policy, milter = %sockets.milter,

@@ -78,6 +78,8 @@ pub struct Sockets {
     pub policy: Endpoint,
     pub milter: Endpoint,
     pub http: Endpoint,
+    /// A datagram socket, on which relay-init tells what Postfix does.
+    pub events: PathBuf,
 }
 
 #[derive(Debug)]

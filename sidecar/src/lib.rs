@@ -7,6 +7,7 @@ pub mod app;
 pub mod bounded;
 pub mod cli;
 pub mod config;
+pub mod events;
 pub mod http;
 pub mod ledger;
 pub mod limits;

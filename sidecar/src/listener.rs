@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// smtpd services (`default_process_limit`), and opens one connection per process or session.
 pub const MAX_CONNECTIONS: usize = 1024;
 /// The owner and the group, which is Postfix's, may connect; nobody else.
-const SOCKET_MODE: u32 = 0o660;
+pub const SOCKET_MODE: u32 = 0o660;
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]

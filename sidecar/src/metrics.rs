@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use crate::access::{Reason, Verdict};
+use crate::events::{Cause, Status};
 use crate::sasl::mechanism::Mechanism;
 use crate::sasl::outcome::AuthResult;
 
@@ -46,6 +47,7 @@ pub struct Metrics {
     hashing_wait: Histogram,
     decisions: IntCounterVec,
     trouble: IntCounterVec,
+    deliveries: IntCounterVec,
     connections: ConnectionMetrics,
     users: IntGauge,
     suspended: IntCounter,
@@ -98,6 +100,12 @@ impl Metrics {
                 metrics.auth_attempts.with_label_values(&[mechanism, result]);
             }
         }
+        for status in [Status::Deferred, Status::Bounced].map(Status::label) {
+            for cause in Cause::ALL.map(Cause::label) {
+                metrics.deliveries.with_label_values(&[status, cause]);
+            }
+        }
+        metrics.deliveries.with_label_values(&[Status::Sent.label(), Cause::None.label()]);
         for service in [Service::Policy, Service::Milter].map(Service::label) {
             for reason in Reason::ALL {
                 let action = if reason.permits() { "permit" } else { "refuse" };
@@ -145,6 +153,11 @@ impl Metrics {
                 &["service"],
             )?,
             connections: ConnectionMetrics::build(&new)?,
+            deliveries: new.counters(
+                "relay_deliveries_total",
+                "Deliveries by Postfix to one recipient each, by status and what they failed of",
+                &["status", "cause"],
+            )?,
             users: new.gauge("relay_users", "Users in the database, disabled ones included")?,
             suspended: new.counter(
                 "relay_users_suspended_total",
@@ -179,6 +192,10 @@ impl Metrics {
     pub fn decision(&self, service: Service, verdict: &Verdict) {
         let (action, reason) = (verdict.action.label(), verdict.reason.label());
         self.decisions.with_label_values(&[service.label(), action, reason]).inc();
+    }
+
+    pub fn delivery(&self, status: Status, cause: Cause) {
+        self.deliveries.with_label_values(&[status.label(), cause.label()]).inc();
     }
 
     pub fn suspended(&self) {

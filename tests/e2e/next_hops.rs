@@ -76,7 +76,8 @@ fn wait_for_log(relay: &Relay<'_>, what: &str) -> Result<()> {
 const NOT_VERIFIED: &str = "Server certificate not verified";
 
 #[test]
-fn mail_waits_when_the_smarthost_does_not_prove_its_name_and_the_log_says_why() -> Result<()> {
+fn mail_waits_when_the_smarthost_does_not_prove_its_name_and_log_and_metric_say_why() -> Result<()>
+{
     for (fault, detail, reason) in [
         (Fault::WrongName, "hostname mismatch", NOT_VERIFIED),
         (Fault::Expired, "certificate has expired", NOT_VERIFIED),
@@ -99,6 +100,11 @@ fn mail_waits_when_the_smarthost_does_not_prove_its_name_and_the_log_says_why() 
             for expected in [detail, reason] {
                 assert!(log.contains(expected), "{fault:?}: no {expected:?} in {log}");
             }
+            wait::until("the cause in the metrics", wait::A_WHILE, || {
+                let metrics = relay.sidecar().ok()?.get("/metrics").ok()?;
+                let counted = "relay_deliveries_total{cause=\"tls\",status=\"deferred\"} 1\n";
+                metrics.contains(counted).then_some(())
+            })?;
             let queue = relay.postfix()?.exec(&["/usr/sbin/postqueue", "-j"])?;
             let queue = String::from_utf8(queue.stdout)?;
             assert!(queue.contains("bob@example.net") && queue.contains(reason), "{queue}");

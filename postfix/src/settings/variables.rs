@@ -190,6 +190,7 @@ const OF_THE_SIDECAR: &[&str] = &[
     "SASL_LISTEN",
     "POLICY_LISTEN",
     "MILTER_LISTEN",
+    "EVENTS_LISTEN",
     "HTTP_LISTEN",
     "DATA_DIR",
     "ARGON2_MEMORY_KIB",

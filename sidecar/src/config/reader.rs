@@ -58,7 +58,14 @@ impl<E: Environment> Reader<'_, E> {
             .map(|name| self.endpoint(name));
         let [Some(sasl), Some(policy), Some(milter), Some(http)] = endpoints else { return None };
         self.distinct(&[&sasl, &policy, &milter, &http]);
-        Some(Sockets { sasl, policy, milter, http })
+        let events = match self.endpoint("EVENTS_LISTEN")? {
+            Endpoint::Unix(path) => path,
+            Endpoint::Inet(address) => {
+                self.wrong("EVENTS_LISTEN", &format!("inet:{address}"), "expected unix:/path");
+                return None;
+            }
+        };
+        Some(Sockets { sasl, policy, milter, http, events })
     }
 
     fn passwords(&mut self) -> Option<PasswordConfig> {

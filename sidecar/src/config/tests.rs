@@ -59,6 +59,7 @@ fn each_mistake_names_the_variable_its_value_and_what_would_be_right() {
         (("ARGON2_MEMORY_KIB", "7"), "ARGON2_MEMORY_KIB=\"7\": expected a number from 8 to"),
         (("ARGON2_ITERATIONS", "0"), "ARGON2_ITERATIONS=\"0\": expected a number from 1 to"),
         (("HASHING_THREADS", "many"), "HASHING_THREADS=\"many\": expected a number from 1 to 64"),
+        (("EVENTS_LISTEN", "inet:h:1"), "EVENTS_LISTEN=\"inet:h:1\": expected unix:/path"),
         (("LOG_FORMAT", "xml"), "LOG_FORMAT=\"xml\": expected text or json"),
         (("LOG_LEVEL", "loud"), "LOG_LEVEL=\"loud\": expected error, warn, info or debug"),
         (("SMTP_USERNAME", "alice"), "SMTP_USERNAME is set without a password"),

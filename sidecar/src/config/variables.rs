@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 27] = [
+pub const VARIABLES: [Variable; 28] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -36,6 +36,7 @@ pub const VARIABLES: [Variable; 27] = [
     variable("SASL_LISTEN", "unix:/run/relay/sasl.sock"),
     variable("POLICY_LISTEN", "unix:/run/relay/policy.sock"),
     variable("MILTER_LISTEN", "unix:/run/relay/milter.sock"),
+    variable("EVENTS_LISTEN", "unix:/run/relay/events.sock"),
     variable("HTTP_LISTEN", "inet:0.0.0.0:9154"),
     variable("DATA_DIR", "/var/lib/relay"),
     variable("ARGON2_MEMORY_KIB", "19456"),

@@ -73,6 +73,7 @@ impl<'lab> Builder<'lab> {
             ("SASL_LISTEN", socket("sasl")),
             ("POLICY_LISTEN", socket("policy")),
             ("MILTER_LISTEN", socket("milter")),
+            ("EVENTS_LISTEN", socket("events")),
             ("DATA_DIR", format!("{}/users", volumes.display())),
         ];
         for (name, place) in places {
