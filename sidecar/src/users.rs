@@ -55,6 +55,11 @@ impl UserName {
             return Err(BadName::TooLong);
         }
         let mapped = UsernameCaseMapped::enforce(name).map_err(|_| BadName::Characters)?;
+        // Normalisation can make a character of two allowed ones that is none itself ("=" and a
+        // stroke become "≠"): such a name would be another one the next time it is mapped.
+        if UsernameCaseMapped::enforce(mapped.as_ref()).ok().as_ref() != Some(&mapped) {
+            return Err(BadName::Characters);
+        }
         // Postfix prints what it cannot show as `?`, so a name with one would be ambiguous in
         // its log; PRECIS has already refused spaces and control characters.
         if mapped.contains('?') {

@@ -38,6 +38,7 @@ fn names_that_nobody_may_have() {
         "a\u{202e}b",
         "\u{7f}",
         "a\u{ad}b",
+        "=\u{338}yo",
         "\u{2167}",
         &long,
     ];
