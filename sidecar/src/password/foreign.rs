@@ -6,6 +6,8 @@ use sha_crypt::{PasswordVerifier as _, ShaCrypt};
 
 use super::{HashError, Password};
 
+/// The least that the algorithm allows.
+const MIN_BCRYPT_COST: u32 = 4;
 /// 2^14 rounds take about a second of a core.
 const MAX_BCRYPT_COST: u32 = 14;
 /// As many rounds of SHA-512 take about half a second of a core; 5,000 are usual.
@@ -50,8 +52,8 @@ fn check_cost(kind: Kind, hash: &str) -> Result<(), HashError> {
         Kind::Bcrypt => {
             let parts: bcrypt::HashParts = hash.parse().map_err(|_| HashError::Unreadable)?;
             // $2x$ marks hashes of a faulty implementation, under which passwords with umlauts
-            // collide.
-            if hash.starts_with("$2x$") {
+            // collide; a cost below 4 is none that bcrypt has.
+            if hash.starts_with("$2x$") || parts.get_cost() < MIN_BCRYPT_COST {
                 return Err(HashError::Unreadable);
             }
             parts.get_cost() > MAX_BCRYPT_COST
@@ -110,9 +112,12 @@ mod tests {
     fn hashes_that_are_incomplete_or_too_costly_are_not_verified() {
         let costly_bcrypt = OF_SECRET[2].replacen("$05$", "$20$", 1);
         let costly_sha = OF_SECRET[0].replacen("$6$", "$6$rounds=999999999$", 1);
+        let cheap_bcrypt = OF_SECRET[2].replacen("$05$", "$03$", 1);
         let cut = OF_SECRET[0].get(..60).unwrap();
         let no_digit = OF_SECRET[0].replace("ltjg", "lt(g");
-        for hash in [&costly_bcrypt, &costly_sha, cut, &no_digit, "$2y$05$short", "$6$$"] {
+        for hash in
+            [&costly_bcrypt, &cheap_bcrypt, &costly_sha, cut, &no_digit, "$2y$05$short", "$6$$"]
+        {
             let kind = kind(hash).unwrap();
             let right = Password::choose(b"secret").unwrap();
             assert!(check(kind, hash).is_err(), "{hash}");
