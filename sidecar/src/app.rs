@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use tokio::net::UnixDatagram;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Rules;
@@ -17,7 +18,7 @@ use crate::config::{AccessConfig, Config, FirstUser, PasswordConfig};
 use crate::events;
 use crate::http::{self, HttpService};
 use crate::ledger::Ledger;
-use crate::listener::{Connection, Listener, MAX_CONNECTIONS};
+use crate::listener::{Connection, Listener, MAX_CONNECTIONS, bind_unix};
 use crate::metrics::{Metrics, Service};
 use crate::milter::callbacks::{MilterService, callbacks};
 use crate::password::cache::VerifiedCache;
@@ -42,7 +43,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let policy = Listener::bind(&sockets.policy, Service::Policy, &metrics).await?;
     let milter = Listener::bind(&sockets.milter, Service::Milter, &metrics).await?;
     let http = Listener::bind(&sockets.http, Service::Http, &metrics).await?;
-    let events = events::bind(&sockets.events)
+    let events = bind_unix(&sockets.events, |path| UnixDatagram::bind(path))
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
     let services = build(config, metrics.clone())?;
 

@@ -3,15 +3,10 @@
 //! Best effort on both sides: what cannot be read is left out, and nothing waits for it. The format
 //! stands in relay-init's `events.rs`; only deliveries are counted here.
 
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
 use serde::Deserialize;
 use tokio::net::UnixDatagram;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::SOCKET_MODE;
 use crate::metrics::Metrics;
 
 /// relay-init sends at most 16 KiB.
@@ -121,21 +116,6 @@ fn delivery(datagram: &[u8]) -> Option<(Status, Cause)> {
     (event.event == "delivery").then(|| (Status::of(event.status), Cause::of(event.dsn)))
 }
 
-/// Binds the socket, in the place of one that an earlier process left.
-///
-/// # Errors
-///
-/// When the system refuses.
-pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = UnixDatagram::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
-    Ok(socket)
-}
-
 /// Counts until the process stops.
 pub async fn count(socket: UnixDatagram, metrics: Metrics, stopping: CancellationToken) {
     let mut datagram = vec![0; MAX_DATAGRAM];
@@ -161,6 +141,7 @@ pub async fn count(socket: UnixDatagram, metrics: Metrics, stopping: Cancellatio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listener::bind_unix;
 
     #[test]
     fn deliveries_are_told_apart_by_status_and_cause() {
@@ -198,8 +179,9 @@ mod tests {
     async fn datagrams_are_counted_and_a_stale_socket_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.sock");
-        drop(bind(&path).unwrap());
-        let socket = bind(&path).unwrap();
+        let bind = || bind_unix(&path, |path| UnixDatagram::bind(path)).unwrap();
+        drop(bind());
+        let socket = bind();
         let metrics = Metrics::new().unwrap();
         let stopping = CancellationToken::new();
         let counting = tokio::spawn(count(socket, metrics.clone(), stopping.clone()));

@@ -168,7 +168,7 @@ impl Ledger {
 
     fn take_changed(&self, now: u64) -> Vec<(AccountKey, Option<Account>)> {
         let mut accounts = self.lock();
-        let changed = std::mem::take(&mut accounts.changed);
+        let mut changed = std::mem::take(&mut accounts.changed);
         // An account in which nothing counts any more is deleted, so that the table follows who
         // sends and not who ever sent.
         let over: Vec<AccountKey> = accounts
@@ -177,17 +177,15 @@ impl Ledger {
             .filter(|(_, account)| account.is_over(now))
             .map(|(key, _)| key.clone())
             .collect();
-        for key in &over {
-            accounts.known.remove(key);
+        for key in over {
+            accounts.known.remove(&key);
+            changed.insert(key);
         }
         let written = changed.into_iter().map(|key| {
             let account = accounts.known.get(&key).cloned();
             (key, account)
         });
-        let written: Vec<_> = written.collect();
-        let deleted = over.into_iter().filter(|key| written.iter().all(|(other, _)| other != key));
-        let deleted: Vec<_> = deleted.map(|key| (key, None)).collect();
-        written.into_iter().chain(deleted).collect()
+        written.collect()
     }
 
     /// Writes once a second until the process stops, and once more at the end.

@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// smtpd services (`default_process_limit`), and opens one connection per process or session.
 pub const MAX_CONNECTIONS: usize = 1024;
 /// The owner and the group, which is Postfix's, may connect; nobody else.
-pub const SOCKET_MODE: u32 = 0o660;
+const SOCKET_MODE: u32 = 0o660;
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +123,9 @@ impl Listener {
         };
         let socket = match endpoint {
             Endpoint::Unix(path) if UnixStream::connect(path).await.is_ok() => return Err(in_use()),
-            Endpoint::Unix(path) => Socket::Unix(bind_unix(path).map_err(failed)?),
+            Endpoint::Unix(path) => {
+                Socket::Unix(bind_unix(path, |path| UnixListener::bind(path)).map_err(failed)?)
+            }
             Endpoint::Inet(address) => {
                 Socket::Tcp(TcpListener::bind(address.as_str()).await.map_err(failed)?)
             }
@@ -193,8 +195,12 @@ impl Socket {
     }
 }
 
-/// Binds under another name and renames over the old file.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+/// Binds under another name and renames over the old file, so that a peer never finds none.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn bind_unix<S>(path: &Path, bind: impl Fn(&Path) -> io::Result<S>) -> io::Result<S> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
@@ -202,10 +208,10 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&temporary)?;
+    let socket = bind(&temporary)?;
     std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(SOCKET_MODE))?;
     std::fs::rename(&temporary, path)?;
-    Ok(listener)
+    Ok(socket)
 }
 
 type Stream = Either<UnixStream, TcpStream>;

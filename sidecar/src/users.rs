@@ -71,6 +71,11 @@ impl UserName {
         Ok(Self(mapped.into_owned()))
     }
 
+    /// The name in what a peer sent; `None` when it is no name, which is then nobody's.
+    pub fn from_bytes(name: &[u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(name).ok()?).ok()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -225,10 +230,7 @@ impl User {
 ///
 /// When the database cannot be read.
 pub fn find(store: &UserStore, user: &[u8]) -> Result<Option<(UserName, User)>, StoreError> {
-    let Some(name) = std::str::from_utf8(user).ok().and_then(|text| UserName::parse(text).ok())
-    else {
-        return Ok(None);
-    };
+    let Some(name) = UserName::from_bytes(user) else { return Ok(None) };
     Ok(store.get(&name)?.map(|user| (name, user)))
 }
 

@@ -89,7 +89,7 @@ impl Authenticator {
         client: Option<IpAddr>,
     ) -> Result<Outcome, AuthTrouble> {
         let identity = &credentials.authentication_identity;
-        let name = user_name(identity);
+        let name = UserName::from_bytes(identity);
         // Guesses at what is no name count like others; what they are filed under is never shown.
         let filed_under = name.as_ref().map_or_else(
             || String::from_utf8_lossy(identity).into_owned(),
@@ -128,7 +128,7 @@ impl Authenticator {
         let (Some(name), Some(user)) = (claim.name, user) else { return AuthResult::UserUnknown };
         let authorization_identity = &claim.credentials.authorization_identity;
         let acts_as_itself = authorization_identity.is_empty()
-            || user_name(authorization_identity).as_ref() == Some(name);
+            || UserName::from_bytes(authorization_identity).as_ref() == Some(name);
         match user.standing(now()) {
             Standing::Enabled if !acts_as_itself => AuthResult::OtherIdentity,
             Standing::Enabled if !user.may_log_in_from(claim.client) => AuthResult::OtherNetwork,
@@ -290,10 +290,6 @@ fn replace_hash(user: &mut User, old: &str, new: String) {
     if let Some(credential) = user.credentials.iter_mut().find(|c| c.hash == old) {
         credential.hash = new;
     }
-}
-
-fn user_name(identity: &[u8]) -> Option<UserName> {
-    std::str::from_utf8(identity).ok().and_then(|text| UserName::parse(text).ok())
 }
 
 #[cfg(test)]
