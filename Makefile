@@ -1,6 +1,6 @@
 # Each target is a script in tools/, which installs what it needs where it may, and says so.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check clean
+.PHONY: help up down demo test check audit clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
@@ -16,6 +16,9 @@ demo: ## start a second relay with a next hop of its own, send one message throu
 
 test: ## everything: formatting, lints, unit tests, end-to-end tests, the compose stack
 	@tools/test
+
+audit: ## known vulnerabilities and licences of the dependencies; ADVISORY_DB names a copy of the RustSec database
+	@tools/audit
 
 check: ## the quick part of it: formatting, lints, unit tests
 	@tools/check

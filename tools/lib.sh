@@ -169,19 +169,23 @@ health() {
 
 # ---- Rust ----
 
-rust_wanted=1.85
+rust_wanted=1.95
+# Debian's current compiler, which stable carries for its browsers beside the frozen rustc.
+rust_packages="cargo-web rustc-web rustfmt-web rust-web-clippy"
 
 # The images bring their own compiler; this one is for the tests.
 need_rust() {
 	[ ! -d "$HOME/.cargo/bin" ] || PATH=$PATH:$HOME/.cargo/bin
 	if ! have cargo && is_root_on_debian; then
 		apt_update
-		is_rust_wanted "$(apt-cache policy rustc | sed -n 's/.*Candidate: //p')" &&
-			install_packages "the tests" cargo rustc rustfmt rust-clippy
+		# shellcheck disable=SC2086  # a list of package names
+		is_rust_wanted "$(apt-cache policy cargo-web | sed -n 's/.*Candidate: //p')" && is_known rust-web-clippy &&
+			install_packages "the tests" $rust_packages
 	fi
-	have cargo || die "Rust $rust_wanted or newer is missing, and this system's packages have none: install it with rustup"
+	have cargo || die "Rust $rust_wanted or newer is missing: install rustup's, or on Debian 13: apt-get install $rust_packages"
 	version=$(cargo --version | cut -d ' ' -f 2)
-	is_rust_wanted "$version" || die "cargo here is $version, and the tests need Rust $rust_wanted or newer: install it with rustup"
+	is_rust_wanted "$version" || die "cargo is $version, and this needs Rust $rust_wanted or newer: update it with rustup, or on" \
+		"Debian 13 replace it: apt-get install $rust_packages"
 	for part in fmt clippy; do
 		cargo "$part" --version >/dev/null 2>&1 || die "cargo $part is missing: install it ('rustup component add $part')"
 	done

@@ -77,8 +77,8 @@ pub type Listed = (String, Result<User, StoreError>);
 #[derive(Clone)]
 pub struct UserStore {
     env: Env<WithoutTls>,
-    users: Database<Bytes, Bytes>,
-    accounts: Database<Bytes, Bytes>,
+    users: Database<'static, Bytes, Bytes>,
+    accounts: Database<'static, Bytes, Bytes>,
 }
 
 impl std::fmt::Debug for UserStore {
@@ -100,10 +100,14 @@ impl UserStore {
         // A process that was killed in a read leaves a slot that would keep old pages alive.
         env.clear_stale_readers()?;
         check_length(&env, &path)?;
-        let mut txn = env.write_txn()?;
-        let users = env.create_database(&mut txn, Some("users"))?;
-        let accounts = env.create_database(&mut txn, Some("accounts"))?;
-        txn.commit()?;
+        let txn = env.write_txn()?;
+        let (users, accounts) = env
+            .create_databases_and_commit(txn, |opener, txn| {
+                let users = opener.create_database(txn, Some("users"))?;
+                let accounts = opener.create_database(txn, Some("accounts"))?;
+                Ok::<_, heed::Error>(CommitOrAbort::<_, Infallible>::Commit((users, accounts)))
+            })?
+            .commit_or_infallible();
         Ok(Self { env, users, accounts })
     }
 
