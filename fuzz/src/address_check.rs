@@ -13,21 +13,21 @@ pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(from);
     check_envelope(&text);
     check_pattern(&text);
-    let mut noted = AuthorFields::default();
-    noted.note(b"From", from);
+    let mut collected = AuthorFields::default();
+    collected.add(b"From", from);
     if let Some(sender) = sender {
-        noted.note(b"sENDER", sender);
+        collected.add(b"sENDER", sender);
     }
     // What is refused alone is refused together, and nobody is lost.
     let each = [Some(from), sender].into_iter().flatten().map(authors).collect::<Option<Vec<_>>>();
-    assert_eq!(noted.authors().ok(), each.map(|lists| lists.concat()));
-    noted.note(b" from ", b"a@b.test");
-    assert!(noted.authors().is_err(), "a second From");
+    assert_eq!(collected.authors().ok(), each.map(|lists| lists.concat()));
+    collected.add(b" from ", b"a@b.test");
+    assert!(collected.authors().is_err(), "a second From");
 }
 
 fn authors(value: &[u8]) -> Option<Vec<Address>> {
     let mut fields = AuthorFields::default();
-    fields.note(b"From", value);
+    fields.add(b"From", value);
     fields.authors().ok()
 }
 

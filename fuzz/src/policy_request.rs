@@ -1,8 +1,9 @@
 //! The policy socket's requests.
 
 use relay_sidecar::access::Action;
+use relay_sidecar::decision::Stage;
 use relay_sidecar::policy::protocol::{self, DecodeError, Request};
-use relay_sidecar::policy::rules::{self, Stage};
+use relay_sidecar::policy::rules::{self, Tally};
 use relay_sidecar::reply::Reply;
 
 /// The first byte says into which pieces the rest is cut.
@@ -13,7 +14,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(requests, self::requests(stream, piece), "pieces of {piece} bytes");
     for lines in &requests.0 {
         if let Ok(request) = protocol::decode(lines) {
-            check_claim(&request);
+            check_question(&request);
             no_second_word(lines, &request);
         }
     }
@@ -41,20 +42,19 @@ fn requests(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, Option<DecodeError>) 
     (requests, None)
 }
 
-fn check_claim(request: &Request<'_>) {
-    let claim = rules::claim(request);
-    assert_eq!(claim.user.is_none(), request.sasl_username.is_empty());
-    assert_eq!(claim.tls, !request.encryption_protocol.is_empty());
-    if let Some(client) = claim.client {
+fn check_question(request: &Request<'_>) {
+    let question = rules::question(request, &mut Tally::default());
+    assert_eq!(question.user.is_none(), request.sasl_username.is_empty());
+    assert_eq!(question.tls, !request.encryption_protocol.is_empty());
+    if let Some(client) = question.client {
         assert_eq!(client, client.to_canonical());
     }
-    match claim.stage {
-        Stage::Recipient => assert_eq!(request.protocol_state, b"RCPT"),
-        Stage::Data { recipients } => assert!(recipients > 0),
-        Stage::Other => {
-            let counted: [&[u8]; 2] = [b"RCPT", b"DATA"];
-            assert!(!counted.contains(&request.protocol_state));
+    match question.stage {
+        Stage::Recipient { recipients } => {
+            assert_eq!((request.protocol_state, recipients), (b"RCPT".as_slice(), 1));
         }
+        Stage::Message { .. } => panic!("policy charges nothing"),
+        Stage::Other => assert_ne!(request.protocol_state, b"RCPT"),
     }
 }
 

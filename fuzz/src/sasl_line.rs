@@ -5,7 +5,7 @@ use relay_sidecar::sasl::mechanism::{
     Credentials, Exchange, Mechanism, Step, decode_base64, encode_base64, resume, start,
 };
 use relay_sidecar::sasl::protocol::{self, Command, DecodeError, FailCode, Reply};
-use relay_sidecar::users::UserName;
+use relay_sidecar::user_name::UserName;
 
 /// The first byte says into which pieces the rest is cut.
 pub fn check(data: &[u8]) {

@@ -8,16 +8,21 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use relay_sidecar::ledger::{DefaultLimits, Ledger};
+use relay_sidecar::gateways::Gateways;
+use relay_sidecar::ledger::Ledger;
 use relay_sidecar::limits::guessing::{GuessLimit, GuessLimits};
-use relay_sidecar::metrics::Metrics;
+use relay_sidecar::limits::limit::DefaultLimits;
+use relay_sidecar::metrics::Registry;
 use relay_sidecar::password::cache::VerifiedCache;
-use relay_sidecar::password::pool::HashingPool;
+use relay_sidecar::password::pool::{HashingPool, PoolMetrics};
 use relay_sidecar::password::{self, Arena, Cost, Password};
-use relay_sidecar::sasl::authenticator::{Authenticator, Parts};
+use relay_sidecar::sasl::authenticator::{Authenticator, Dependencies};
+use relay_sidecar::sasl::metrics::AuthMetrics;
 use relay_sidecar::sasl::session::{SaslService, serve};
-use relay_sidecar::users::store::UserStore;
-use relay_sidecar::users::{User, UserName};
+use relay_sidecar::service::ServiceMetrics;
+use relay_sidecar::store::UserStore;
+use relay_sidecar::user_name::UserName;
+use relay_sidecar::users::{NewHash, User};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -47,27 +52,30 @@ impl Lab {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = UserStore::open(folder.path()).unwrap();
-        let metrics = Metrics::new().unwrap();
+        let registry = Registry::default();
+        let metrics = AuthMetrics::register(&registry).unwrap();
         for (name, enabled) in [("alice", true), ("bob", false)] {
             let chosen = Password::choose(PASSWORD.as_bytes()).unwrap();
             let hash = password::hash(&chosen, CHEAP, &mut Arena::default()).unwrap();
-            let user = User { enabled, ..User::new(hash, 0, None) };
+            let password = NewHash { hash, unguessable: false };
+            let user = User { enabled, ..User::new(password, 0) };
             store.add(&UserName::parse(name).unwrap(), &user).unwrap();
         }
         let off = GuessLimit { most: 0, window: 1 };
-        let ledger = Ledger::open(store.clone(), DefaultLimits::default(), Duration::ZERO).unwrap();
-        let authenticator = Authenticator::new(Parts {
+        let ledger = Ledger::new(store.clone(), DefaultLimits::default(), Duration::ZERO);
+        let authenticator = Authenticator::new(Dependencies {
             ledger: Arc::new(ledger),
-            pool: HashingPool::start(1, &metrics).unwrap(),
+            pool: HashingPool::start(1, &PoolMetrics::register(&registry).unwrap()).unwrap(),
             cache: VerifiedCache::new(16, Duration::from_secs(1)).unwrap(),
             guess_limits: GuessLimits { per_address: off, per_user: off },
             cost: CHEAP,
             enabled: true,
-            gateways: Vec::new(),
+            gateways: Gateways::of(&[]),
             metrics: metrics.clone(),
             store,
         });
-        let service = SaslService::new(authenticator.unwrap(), metrics, Duration::ZERO);
+        let services = ServiceMetrics::register(&registry).unwrap();
+        let service = SaslService::new(authenticator.unwrap(), metrics, services, Duration::ZERO);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { service: Arc::new(service), runtime, _folder: folder }
     }

@@ -1,9 +1,9 @@
 //! Who may relay. This is the one place that knows.
 //!
-//! Pure: no clock, store, socket or metric. Policy asks at RCPT, the milter asks once more at end
-//! of message, and both get the same answer for the same facts.
+//! Pure: no clock, store, socket or metric. Policy asks at RCPT, the milter asks again at end of
+//! message, and both get the same answer for the same facts.
 //!
-//! Every refusal stands in [`decide`], with its words.
+//! Every refusal is in [`decide`] and below it, with its words.
 
 pub mod gateways;
 pub mod header_from;
@@ -12,44 +12,52 @@ pub mod senders;
 
 use std::net::IpAddr;
 
-use crate::limits::rate::Limit;
+use crate::labels::label_enum;
+use crate::limits::limit::Limit;
 use crate::reply::Reply;
-use header_from::Ambiguous;
-use networks::{Membership, Networks};
+use header_from::UnclearAuthor;
+use networks::Networks;
 use senders::{Address, EnvelopeSender, SenderPattern, may_send_as};
 
 /// What is known of a client and its message when the question is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The client's address, unmapped; `None` when Postfix did not know it.
+    /// The client's address, unmapped; `None` when Postfix does not know it.
     pub client: Option<IpAddr>,
     /// Who logged in, if anybody did.
     pub login: Option<Login>,
+    /// Whether that address is one that strangers can appear under: the container's gateway, or
+    /// an address of its own.
+    pub client_is_gateway: bool,
     /// Whether this session is encrypted.
     pub tls: bool,
     pub sender: EnvelopeSender,
-    /// Who the message's header says it is from; nobody before the header is known.
-    pub authors: Result<Vec<Address>, Ambiguous>,
+    /// Everybody the header may say the message is from; nobody before the header is known.
+    pub authors: Result<Vec<Address>, UnclearAuthor>,
 }
 
-/// An identity that Postfix reports, and how it stands in the user database *now*.
+/// An identity that Postfix reports, and its standing in the user database *now*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     pub user: String,
     pub standing: Standing,
-    /// Who the user may send as; empty is anybody.
+    /// Who the user may send as; empty means anybody.
     pub senders: Vec<SenderPattern>,
 }
 
-/// How a user stands at the moment of the decision, which may be long after the login.
+/// A user's standing at the moment of the decision, which may be long after the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Enabled,
     Disabled,
-    /// By us, for having tried to send far too much.
+    /// By us, for trying to send far too much.
     Suspended,
     Expired,
-    /// Removed since the login, or a name that is no user name.
+    /// The user may log in from certain networks only, and the client is in none of them.
+    OtherNetwork,
+    /// Password or rights were changed since this client logged in.
+    LoginOutdated,
+    /// Removed since the login, or not a user name at all.
     Unknown,
 }
 
@@ -59,11 +67,11 @@ pub struct Rules {
     pub networks: Networks,
     /// `ENABLE_SASL`: whether a login counts at all.
     pub login_enabled: bool,
-    /// `ALLOWED_SENDER_DOMAINS`: who a client may send as that is known by its network.
+    /// `ALLOWED_SENDER_DOMAINS`: who clients without a login may send as; empty means anybody.
     pub network_senders: Vec<SenderPattern>,
 }
 
-/// The answer, and why. The reason is the same word in the log, the metric and the documentation.
+/// The answer, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     pub action: Action,
@@ -76,85 +84,44 @@ pub enum Action {
     Refuse(Reply),
 }
 
-impl Action {
-    /// The label value of metrics and the word in the log.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Permit => "permit",
-            Self::Refuse(_) => "refuse",
-        }
+label_enum! {
+    /// Why a client may relay, or may not. The same word in the log, the metrics and the
+    /// documentation.
+    pub enum Reason("reason") {
+        Network = "network",
+        LoggedIn = "logged_in",
+        NotAllowed = "not_allowed",
+        Gateway = "gateway",
+        AddressUnknown = "address_unknown",
+        LoginOff = "login_off",
+        LoginWithoutTls = "login_without_tls",
+        UserDisabled = "user_disabled",
+        UserSuspended = "user_suspended",
+        UserExpired = "user_expired",
+        UserUnknown = "user_unknown",
+        OtherNetwork = "other_network",
+        LoginOutdated = "login_outdated",
+        SenderNotAllowed = "sender_not_allowed",
+        AuthorNotAllowed = "author_not_allowed",
+        AuthorAmbiguous = "author_ambiguous",
+        RateLimit = "rate_limit",
     }
-}
-
-/// Why a client may relay, or may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    Network,
-    LoggedIn,
-    NotAllowed,
-    Gateway,
-    AddressUnknown,
-    LoginOff,
-    LoginWithoutTls,
-    UserDisabled,
-    UserSuspended,
-    UserExpired,
-    UserUnknown,
-    SenderNotAllowed,
-    AuthorNotAllowed,
-    AuthorAmbiguous,
-    RateLimit,
 }
 
 impl Reason {
-    pub const ALL: [Self; 15] = [
-        Self::Network,
-        Self::LoggedIn,
-        Self::NotAllowed,
-        Self::Gateway,
-        Self::AddressUnknown,
-        Self::LoginOff,
-        Self::LoginWithoutTls,
-        Self::UserDisabled,
-        Self::UserSuspended,
-        Self::UserExpired,
-        Self::UserUnknown,
-        Self::SenderNotAllowed,
-        Self::AuthorNotAllowed,
-        Self::AuthorAmbiguous,
-        Self::RateLimit,
-    ];
-
-    /// Whether this is a reason to relay.
-    pub fn permits(self) -> bool {
-        matches!(self, Self::Network | Self::LoggedIn)
-    }
-
-    pub fn label(self) -> &'static str {
+    /// The action that goes with it: `permit` or `refuse`.
+    pub fn action(self) -> &'static str {
         match self {
-            Self::Network => "network",
-            Self::LoggedIn => "logged_in",
-            Self::NotAllowed => "not_allowed",
-            Self::Gateway => "gateway",
-            Self::AddressUnknown => "address_unknown",
-            Self::LoginOff => "login_off",
-            Self::LoginWithoutTls => "login_without_tls",
-            Self::UserDisabled => "user_disabled",
-            Self::UserSuspended => "user_suspended",
-            Self::UserExpired => "user_expired",
-            Self::UserUnknown => "user_unknown",
-            Self::SenderNotAllowed => "sender_not_allowed",
-            Self::AuthorNotAllowed => "author_not_allowed",
-            Self::AuthorAmbiguous => "author_ambiguous",
-            Self::RateLimit => "rate_limit",
+            Self::Network | Self::LoggedIn => "permit",
+            _ => "refuse",
         }
     }
 }
 
 /// Decides whether this client may relay this message.
 ///
-/// A login is judged before the network: whoever says who he is, is held to that user's rights,
-/// wherever he comes from.
+/// A login is judged before the network: whoever says who they are is held to that user's rights,
+/// wherever they connect from.
 pub fn decide(rules: &Rules, facts: &Facts) -> Verdict {
     if let Some(login) = &facts.login {
         return decide_login(rules, facts, login);
@@ -162,33 +129,26 @@ pub fn decide(rules: &Rules, facts: &Facts) -> Verdict {
     let Some(client) = facts.client else {
         return refuse(Reason::AddressUnknown, "Relay access denied: client address unknown");
     };
-    match rules.networks.membership(client) {
-        Membership::Allowed => {
-            decide_sender(facts, Reason::Network, &client.to_string(), &rules.network_senders)
-        }
-        Membership::Gateway => refuse(
-            Reason::Gateway,
-            &format!(
-                "Relay access denied: {client} is the container's gateway, behind which anybody \
-                 may be; log in"
-            ),
-        ),
-        Membership::Outside if rules.login_enabled => refuse(
-            Reason::NotAllowed,
-            &format!("Relay access denied: {client} is not an allowed network; log in first"),
-        ),
-        Membership::Outside => refuse(
-            Reason::NotAllowed,
-            &format!("Relay access denied: {client} is not an allowed network"),
-        ),
+    if !rules.networks.contains(client) {
+        let hint = if rules.login_enabled { "; log in first" } else { "" };
+        let text = format!("Relay access denied: {client} is not in an allowed network{hint}");
+        return refuse(Reason::NotAllowed, &text);
     }
+    if facts.client_is_gateway {
+        let text = format!(
+            "Relay access denied: {client} is the container's gateway, and anybody may be behind \
+             it; log in"
+        );
+        return refuse(Reason::Gateway, &text);
+    }
+    decide_sender(facts, Reason::Network, &client.to_string(), &rules.network_senders)
 }
 
 fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
     if !rules.login_enabled {
-        return refuse(Reason::LoginOff, "Relay access denied: login is switched off here");
+        return refuse(Reason::LoginOff, "Relay access denied: login is switched off");
     }
-    // Postfix offers AUTH only under TLS; a login without it means that Postfix is misconfigured.
+    // Postfix offers AUTH under TLS only, so a login without it means a misconfigured Postfix.
     if !facts.tls {
         return refuse(Reason::LoginWithoutTls, "Relay access denied: login without encryption");
     }
@@ -198,12 +158,17 @@ fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
         Standing::Disabled => refuse(Reason::UserDisabled, may_not),
         Standing::Suspended => suspended(),
         Standing::Expired => refuse(Reason::UserExpired, may_not),
+        Standing::OtherNetwork => refuse(
+            Reason::OtherNetwork,
+            "Relay access denied: this account may not send from this address",
+        ),
+        Standing::LoginOutdated => log_in_again(),
         Standing::Unknown => refuse(Reason::UserUnknown, may_not),
     }
 }
 
-/// Whether somebody who may relay may do so under these names. Nobody forges a bounce, which has
-/// no envelope sender, but its header has an author like any other.
+/// Whether somebody who may relay may do so under these names. The null sender is free, since a
+/// bounce forges nobody; but its header has an author like any other.
 fn decide_sender(facts: &Facts, reason: Reason, who: &str, allowed: &[SenderPattern]) -> Verdict {
     if allowed.is_empty() {
         return permit(reason);
@@ -225,7 +190,7 @@ fn decide_sender(facts: &Facts, reason: Reason, who: &str, allowed: &[SenderPatt
                 sender_refused(Reason::AuthorNotAllowed, &text)
             }
         },
-        Err(ambiguous) => sender_refused(Reason::AuthorAmbiguous, &ambiguous.to_string()),
+        Err(why) => sender_refused(Reason::AuthorAmbiguous, &why.to_string()),
     }
 }
 
@@ -234,7 +199,8 @@ fn sender_refused(reason: Reason, text: &str) -> Verdict {
     Verdict { action: Action::Refuse(Reply::permanent(53, "7.1", text)), reason }
 }
 
-/// The answer to who has used up a limit: later there is room again, so the client keeps the mail.
+/// The answer to a client that has used up a limit. It is temporary, so that the mail stays in the
+/// client's queue.
 pub fn over_limit(limit: &Limit) -> Verdict {
     let text = format!("Sending limit of {limit} reached, please try again later");
     Verdict {
@@ -243,13 +209,21 @@ pub fn over_limit(limit: &Limit) -> Verdict {
     }
 }
 
-/// The answer to a user who has tried to send far too much.
+/// The answer to a user who tried to send far too much.
 pub fn suspended() -> Verdict {
     refuse(
         Reason::UserSuspended,
-        "Relay access denied: this account is suspended, it tried to send too much; ask your \
-         operator",
+        "Relay access denied: account suspended for sending too much; contact the operator of this \
+         relay",
     )
+}
+
+/// The answer to a session that outlived the password it was opened with. It is temporary: whoever
+/// has the new password is back at once.
+fn log_in_again() -> Verdict {
+    let text = "Password or rights of this account have changed, please log in again";
+    let reply = Reply::temporary(50, "7.1", text);
+    Verdict { action: Action::Refuse(reply), reason: Reason::LoginOutdated }
 }
 
 fn permit(reason: Reason) -> Verdict {

@@ -1,7 +1,7 @@
-//! Tells an operator's webhook what needs a person: a user was suspended.
+//! Tells an operator's webhook what needs a human: a user was suspended.
 //!
-//! A thread of its own sends, so that mail never waits for it. What cannot be delivered in about
-//! ten minutes is given up with a line in the log, which had the event in the first place.
+//! A thread of its own sends, so that mail never waits for it. An alert that cannot be delivered
+//! within about ten minutes is given up with a line in the log, which had the event first.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::users::UserName;
+use crate::user_name::UserName;
 
-/// Waiting alerts; more than these at once are one event to a person.
+/// Waiting alerts; more than these at once are a single event to a human.
 const MAX_WAITING: usize = 100;
 /// The waits between the tries of one alert.
 const WAITS: [Duration; 6] = [
@@ -45,7 +45,7 @@ impl WebhookUrl {
     }
 }
 
-/// A handle that alerts are given to; without a webhook they go nowhere.
+/// A handle for raising alerts; without a webhook they go nowhere.
 #[derive(Debug, Clone)]
 pub struct Alerts {
     queue: Option<SyncSender<serde_json::Value>>,
@@ -67,8 +67,8 @@ impl Alerts {
     /// Reports a suspended user. Returns at once.
     pub fn suspended(&self, user: &UserName, client: &str, time: u64) {
         let text = format!(
-            "User {user} tried to send far too much mail and was suspended. Change the password, \
-             then run: relay user enable {user}"
+            "User {user} was suspended for trying to send far too much mail; the password may be \
+             stolen. Change it, then run: relay user enable {user}"
         );
         self.post(serde_json::json!({
             "event": "user_suspended",
@@ -84,15 +84,19 @@ impl Alerts {
         match queue.try_send(alert) {
             Ok(()) => {}
             Err(TrySendError::Full(alert) | TrySendError::Disconnected(alert)) => {
-                tracing::error!(%alert, "alert not sent: {MAX_WAITING} others wait");
+                tracing::error!(%alert, "alert dropped: {MAX_WAITING} others are waiting to be sent");
             }
         }
     }
 }
 
 fn send(webhook: &WebhookUrl, waiting: &Receiver<serde_json::Value>) {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        // A redirect could lead into this network, and would turn the POST into a GET.
+        .max_redirects(0)
+        .build()
+        .into();
     while let Ok(alert) = waiting.recv() {
         let mut waits = WAITS.iter();
         loop {
@@ -100,21 +104,25 @@ fn send(webhook: &WebhookUrl, waiting: &Receiver<serde_json::Value>) {
                 .post(webhook.0.as_str())
                 .header("content-type", "application/json")
                 .send(alert.to_string());
+            let posted = posted.and_then(|answer| match answer.status() {
+                status if status.is_redirection() => Err(ureq::Error::StatusCode(status.as_u16())),
+                _ => Ok(()),
+            });
             let Err(error) = posted else { break };
             // The error may quote the address with its token.
             let error = match error {
-                ureq::Error::StatusCode(status) => format!("the webhook answers {status}"),
+                ureq::Error::StatusCode(status) => format!("the webhook answered {status}"),
                 ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-                ureq::Error::HostNotFound => "its host is not found".to_owned(),
+                ureq::Error::HostNotFound => "its host name was not found".to_owned(),
                 ureq::Error::Io(error) => error.to_string(),
                 ureq::Error::Rustls(error) => error.to_string(),
                 _ => "it cannot be reached".to_owned(),
             };
             let Some(wait) = waits.next() else {
-                tracing::error!(%alert, error, "alert given up");
+                tracing::error!(%alert, error, "alert not delivered, giving up");
                 break;
             };
-            tracing::warn!(error, seconds = wait.as_secs(), "alert not sent, trying again");
+            tracing::warn!(error, seconds = wait.as_secs(), "alert not delivered, retrying");
             thread::sleep(*wait);
         }
     }
@@ -173,8 +181,10 @@ mod tests {
         let alerts = Alerts::start(WebhookUrl::parse(url.into())).unwrap();
         alerts.suspended(&UserName::parse("alice").unwrap(), "192.0.2.7", 5);
         let first = answer(&listener, "503 Service Unavailable");
-        let second = answer(&listener, "200 OK");
+        let second = answer(&listener, "302 Found\r\nlocation: /elsewhere");
+        let third = answer(&listener, "200 OK");
         assert_eq!(first, second);
+        assert_eq!(first, third);
         assert_eq!((&first["event"], &first["user"]), (&"user_suspended".into(), &"alice".into()));
         assert_eq!((&first["client"], &first["time"]), (&"192.0.2.7".into(), &5.into()));
     }

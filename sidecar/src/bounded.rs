@@ -1,11 +1,13 @@
-//! A map that never holds more than it may. Pure.
+//! A map of bounded size. Pure.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
 /// A map of two generations. What is touched moves to the young one; when that is full, the old
-/// one is dropped and the young one grows old. So at least the last `capacity / 2` touched entries
-/// are kept, no operation looks at more than two tables, and a flood of keys cannot make it larger.
+/// one is dropped and the young one takes its place. So at least the last `capacity / 2` entries
+/// touched are kept, no operation looks at more than two tables, and a flood of keys cannot make it
+/// larger.
 #[derive(Debug)]
 pub struct BoundedMap<K, V> {
     young: HashMap<K, V>,
@@ -14,19 +16,26 @@ pub struct BoundedMap<K, V> {
     evicted: u64,
 }
 
-impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
+impl<K: Hash + Eq, V> BoundedMap<K, V> {
     /// A map of at most `capacity` entries; 0 keeps nothing.
     pub fn new(capacity: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), capacity, evicted: 0 }
     }
 
     /// Looks at an entry without touching it.
-    pub fn peek(&self, key: &K) -> Option<&V> {
+    pub fn peek<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// The entry to change, made by `new` when there is none. `None` when the map keeps nothing.
-    pub fn touch(&mut self, key: &K, new: impl FnOnce() -> V) -> Option<&mut V> {
+    /// The entry, made by `new` when there is none. `None` when the map keeps nothing.
+    pub fn touch<Q>(&mut self, key: &Q, new: impl FnOnce() -> V) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         if self.capacity == 0 {
             return None;
         }
@@ -37,7 +46,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
                 let dropped = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
                 self.evicted += dropped.len() as u64;
             }
-            self.young.insert(key.clone(), value);
+            self.young.insert(key.to_owned(), value);
         }
         self.young.get_mut(key)
     }
@@ -46,7 +55,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.young.len() + self.old.len()
     }
 
-    /// How many entries had to make room since the last call.
+    /// How many entries were dropped to make room since the last call.
     pub fn take_evicted(&mut self) -> u64 {
         std::mem::take(&mut self.evicted)
     }

@@ -1,17 +1,18 @@
 //! The command line.
 
+pub mod export;
+pub mod failure;
 pub mod healthcheck;
+pub mod import;
 pub mod password_input;
 pub mod rights;
-pub mod transfer;
 pub mod user;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Decides who may send mail through this relay.
+/// Decide who may send mail through this relay.
 #[derive(Debug, Parser)]
 #[command(name = "relay", version, about)]
 pub struct Cli {
@@ -21,20 +22,29 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the services that Postfix asks: login, policy and milter.
+    /// Run the services that Postfix asks: login, policy and milter
+    ///
+    /// This is what the container does. All settings come from environment variables.
     Serve,
-    /// Manage the users who may log in; a running relay sees each change at the next login.
+    /// Manage the users who may log in
+    ///
+    /// A running relay sees every change at once: it takes effect at the next login and the next
+    /// message, without a restart.
     #[command(subcommand)]
     User(UserCommand),
-    /// Tell whether `relay serve` is ready, for the container's health check.
+    /// Check that `relay serve` is ready; for the container's health check
     Healthcheck,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add a user. The password is asked for, unless one of the options says otherwise.
+    /// Add a user
+    ///
+    /// The password is asked for, unless --generate or --password-stdin is given. A generated
+    /// password is the safest: nobody can guess it, so nobody can slow down its owner by trying.
     Add {
-        name: String,
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         password: PasswordSource,
         #[command(flatten)]
@@ -42,69 +52,80 @@ pub enum UserCommand {
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Change what a user may do; what is not named stays as it is.
+    /// Change what a user may do; everything else stays as it is
     Set {
-        name: String,
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         rights: RightsOptions,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Remove a user for good.
+    /// Remove a user for good
     Remove {
-        name: String,
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// List all users.
+    /// List all users
     List {
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Show one user: rights, passwords, and what is used and left of the limits.
+    /// Show one user: rights, passwords, and how much of the limits is used
     Show {
-        name: String,
+        #[command(flatten)]
+        name: Name,
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Set a new password.
+    /// Set a new password; sessions that are open have to log in again
     Passwd {
-        name: String,
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         password: PasswordSource,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Manage further passwords of a user, one for each device.
+    /// Manage additional passwords of a user, one for each device
     #[command(subcommand)]
     Password(PasswordCommand),
-    /// Let a disabled or suspended user log in and send again.
+    /// Let a disabled or suspended user log in and send again
     Enable {
-        name: String,
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Refuse a user's login and mail, and keep the user.
+    /// Refuse a user's logins and mail, but keep the user
     Disable {
-        name: String,
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Read users from a file: Dovecot's passwd-file, htpasswd, name:password,…, or an export.
+    /// Add the users of a file: all of them, or none
+    ///
+    /// Takes a Dovecot passwd-file, an htpasswd file, name:password,name:password on one line, or
+    /// what `relay user export` wrote.
     Import {
-        /// The file; - is standard input.
+        /// The file to read; - is standard input
         file: PathBuf,
-        /// Replace users that exist; without it they are an error, and nothing is changed.
+        /// Also take users that exist: of an export everything, of other files the password
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Write all users as JSON, with the hashes of their passwords: keep it like a password.
+    /// Print all users as JSON, with their password hashes: guard it like a password
     Export {
         #[command(flatten)]
         data: DataFolder,
@@ -113,23 +134,26 @@ pub enum UserCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum PasswordCommand {
-    /// Add a password.
+    /// Add a password
     Add {
-        name: String,
-        /// What it is for, such as "phone".
+        #[command(flatten)]
+        name: Name,
+        /// What the password is for, such as "phone"
         #[arg(long)]
         label: String,
         #[command(flatten)]
         password: PasswordSource,
-        /// A date such as 2027-01-31, or a time from now such as 30d.
-        #[arg(long)]
+        /// When it stops working: a date such as 2027-01-31, or a time from now such as 30d
+        #[arg(long, value_name = "WHEN")]
         expires: Option<String>,
         #[command(flatten)]
         data: DataFolder,
     },
-    /// Remove a password; the others stay.
+    /// Remove a password; the others stay
     Remove {
-        name: String,
+        #[command(flatten)]
+        name: Name,
+        /// The label of the password; `relay user show` lists them
         #[arg(long)]
         label: String,
         #[command(flatten)]
@@ -138,22 +162,31 @@ pub enum PasswordCommand {
 }
 
 #[derive(Debug, Args)]
+pub struct Name {
+    /// The name that the user logs in with, such as alice or alice@example.org
+    #[arg(value_name = "NAME")]
+    pub text: String,
+}
+
+#[derive(Debug, Args)]
 pub struct RightsOptions {
-    /// An address the user may send as, or *@example.org for a domain; may be repeated. `any`
-    /// takes the restriction away.
+    /// An address that the user may send as, or *@example.org for a whole domain; can be repeated.
+    /// `any` removes the restriction
     #[arg(long = "sender", value_name = "ADDRESS")]
     pub senders: Vec<String>,
-    /// Limits such as 500/day,messages=50/hour; `none` exempts the user, `default` is
-    /// RATE_LIMIT_USER.
+    /// How much the user may send, such as 500/day,messages=50/hour. `none` is no limit, `default`
+    /// is RATE_LIMIT_USER
     #[arg(long = "limit", value_name = "LIMITS")]
     pub limits: Option<String>,
-    /// A network the user may log in from; may be repeated. `any` takes the restriction away.
+    /// A network that the user may log in and send from; can be repeated. `any` removes the
+    /// restriction
     #[arg(long = "network", value_name = "NETWORK")]
     pub networks: Vec<String>,
-    /// A date such as 2027-01-31, a time from now such as 30d, or `never`.
-    #[arg(long)]
+    /// When the user stops working: a date such as 2027-01-31, a time from now such as 30d, or
+    /// `never`
+    #[arg(long, value_name = "WHEN")]
     pub expires: Option<String>,
-    /// A remark for yourself.
+    /// A note to yourself; empty removes it
     #[arg(long)]
     pub note: Option<String>,
 }
@@ -161,55 +194,24 @@ pub struct RightsOptions {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct PasswordSource {
-    /// Read the password from standard input: its first line.
+    /// Read the password from standard input, which must be a single line
     #[arg(long)]
     pub password_stdin: bool,
-    /// Make a password, and print it once.
+    /// Generate a password and print it once
     #[arg(long)]
     pub generate: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct DataFolder {
-    /// The folder of the user database.
-    #[arg(long = "data-dir", env = "DATA_DIR", default_value = "/var/lib/relay")]
+    /// The folder with the user database
+    #[arg(
+        long = "data-dir",
+        env = "DATA_DIR",
+        default_value = "/var/lib/relay",
+        value_name = "DIR"
+    )]
     pub path: PathBuf,
-}
-
-/// What the process tells its caller; README lists them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    Success = 0,
-    /// The system, a file or the network is in trouble.
-    Trouble = 1,
-    // 2 is clap's, for a wrong command line.
-    UserExists = 3,
-    UserUnknown = 4,
-    BadName = 5,
-    BadPassword = 6,
-    /// An option's value or an imported line is wrong.
-    BadInput = 7,
-    /// A wrong setting: EX_USAGE of sysexits(3).
-    BadSetting = 64,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// An error that ends a command: what to tell, and the exit code.
-#[derive(Debug)]
-pub struct Failure {
-    pub exit: Exit,
-    pub text: String,
-}
-
-impl Failure {
-    pub fn new(exit: Exit, text: impl ToString) -> Self {
-        Self { exit, text: text.to_string() }
-    }
 }
 
 #[cfg(test)]
@@ -221,6 +223,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_has_help() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{} {id}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 
     #[test]

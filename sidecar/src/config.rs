@@ -1,6 +1,6 @@
 //! The environment, read once, into one checked struct per service.
 //!
-//! Every mistake is found before any is reported, so that an operator mends them all at once.
+//! All mistakes are found before any is reported, so that an operator can fix them in one go.
 
 mod reader;
 pub mod variables;
@@ -13,12 +13,12 @@ use ipnet::IpNet;
 
 use crate::access::senders::SenderPattern;
 use crate::alerts::WebhookUrl;
-use crate::ledger::DefaultLimits;
 use crate::limits::guessing::GuessLimits;
-use crate::limits::rate::Limits;
+use crate::limits::limit::{DefaultLimits, Limits};
 use crate::listener::Endpoint;
+use crate::logging::LogConfig;
 use crate::password::{Cost, Password};
-use crate::users::UserName;
+use crate::user_name::UserName;
 use reader::Reader;
 
 /// Where the environment comes from: the process's own, or a table in tests.
@@ -53,6 +53,8 @@ pub struct Config {
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,
+    /// What works, but an operator should know.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -78,7 +80,7 @@ pub struct Sockets {
     pub policy: Endpoint,
     pub milter: Endpoint,
     pub http: Endpoint,
-    /// A datagram socket, on which relay-init tells what Postfix does.
+    /// A datagram socket on which relay-init reports what Postfix does.
     pub events: PathBuf,
 }
 
@@ -97,18 +99,6 @@ pub struct FirstUser {
     pub password: Password,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogConfig {
-    pub format: LogFormat,
-    pub level: tracing::Level,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
 /// Everything that is wrong, one sentence each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<String>);
@@ -118,7 +108,7 @@ impl fmt::Display for Mistakes {
         for mistake in &self.0 {
             writeln!(f, "  {mistake}")?;
         }
-        write!(f, "mend {} and start again", if self.0.len() == 1 { "it" } else { "them" })
+        write!(f, "fix {} and start again", if self.0.len() == 1 { "it" } else { "them" })
     }
 }
 
@@ -131,7 +121,7 @@ impl Config {
     ///
     /// All mistakes at once.
     pub fn read(environment: &impl Environment) -> Result<Self, Mistakes> {
-        let mut reader = Reader { environment, mistakes: Vec::new() };
+        let mut reader = Reader::new(environment);
         reader.mistakes.extend(variables::typos(&environment.names()));
         let config = reader.config();
         match (reader.mistakes.is_empty(), config) {
@@ -146,7 +136,7 @@ impl Config {
     ///
     /// All mistakes of these variables.
     pub fn cost(environment: &impl Environment) -> Result<Cost, Mistakes> {
-        let mut reader = Reader { environment, mistakes: Vec::new() };
+        let mut reader = Reader::new(environment);
         let cost = reader.cost();
         if reader.mistakes.is_empty() { Ok(cost) } else { Err(Mistakes(reader.mistakes)) }
     }
@@ -157,7 +147,7 @@ impl Config {
     ///
     /// When it is no list of limits.
     pub fn user_limits(environment: &impl Environment) -> Result<Limits, Mistakes> {
-        let mut reader = Reader { environment, mistakes: Vec::new() };
+        let mut reader = Reader::new(environment);
         let limits = reader.parsed("RATE_LIMIT_USER");
         limits.ok_or(Mistakes(reader.mistakes))
     }
@@ -168,7 +158,7 @@ impl Config {
     ///
     /// When `HTTP_LISTEN` is no endpoint.
     pub fn http(environment: &impl Environment) -> Result<Endpoint, Mistakes> {
-        let mut reader = Reader { environment, mistakes: Vec::new() };
+        let mut reader = Reader::new(environment);
         reader.endpoint("HTTP_LISTEN").ok_or(Mistakes(reader.mistakes))
     }
 }

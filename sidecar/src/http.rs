@@ -14,18 +14,24 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::Connection;
-use crate::metrics::Metrics;
-use crate::users::store::UserStore;
+use prometheus::IntGauge;
 
-/// A request's head must be here by then; a scraper sends it at once.
+use crate::listener::Connection;
+use crate::metrics::{self, Registry};
+use crate::store::UserStore;
+
+/// The head of a request must have arrived by then; a scraper sends it at once.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection is closed after this long, whatever it is doing: a peer that does not read its
+/// answers would hold it, and health checks share the number of connections.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What all sessions share.
 #[derive(Debug)]
 pub struct HttpService {
     pub store: UserStore,
-    pub metrics: Metrics,
+    pub registry: Registry,
+    pub users: IntGauge,
     /// Set once every socket is bound.
     pub ready: AtomicBool,
 }
@@ -42,19 +48,20 @@ pub async fn serve(stream: Connection, service: Arc<HttpService>, stopping: Canc
         .serve_connection(TokioIo::new(stream), respond);
     tokio::pin!(connection);
     tokio::select! {
-        // A scraper that hangs up or talks nonsense is no event worth a log line.
+        // A scraper that hangs up or talks nonsense is not worth a log line.
         _ = connection.as_mut() => {}
+        () = tokio::time::sleep(CONNECTION_TIMEOUT) => {}
         () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
     }
 }
 
 fn respond(service: &HttpService, method: &Method, path: &str) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
     match path {
-        "/metrics" => metrics(service),
-        "/healthz" => match service.store.count() {
+        "/metrics" => scrape(service),
+        "/healthz" => match service.store.user_count() {
             Ok(_) => plain(StatusCode::OK, "ok\n"),
             Err(error) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
         },
@@ -64,9 +71,12 @@ fn respond(service: &HttpService, method: &Method, path: &str) -> Response<Full<
     }
 }
 
-fn metrics(service: &HttpService) -> Response<Full<Bytes>> {
+fn scrape(service: &HttpService) -> Response<Full<Bytes>> {
     // The other metrics are worth having even when the database cannot be read.
-    match service.metrics.text(service.store.count().ok()) {
+    if let Ok(users) = service.store.user_count() {
+        metrics::set(&service.users, users);
+    }
+    match service.registry.text() {
         Ok(text) => {
             let mut response = Response::new(Full::new(Bytes::from(text)));
             let format = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
@@ -92,7 +102,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let service = HttpService {
             store: UserStore::open(folder.path()).unwrap(),
-            metrics: Metrics::new().unwrap(),
+            registry: Registry::default(),
+            users: IntGauge::new("users", "Users").unwrap(),
             ready: AtomicBool::new(false),
         };
         let status = |method: &Method, path: &str| respond(&service, method, path).status();

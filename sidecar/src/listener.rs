@@ -20,7 +20,8 @@ use tokio::time::Sleep;
 use tokio_util::either::Either;
 use tokio_util::sync::PollSemaphore;
 
-use crate::metrics::{Metrics, Service};
+use crate::labels::Label;
+use crate::service::{Service, ServiceMetrics};
 
 /// How long to pause after an accept error. Descriptors come back when sessions end; trying again
 /// at once would only spin.
@@ -28,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections open at one time, per service. Postfix runs at most 100 processes of each of three
 /// smtpd services (`default_process_limit`), and opens one connection per process or session.
 pub const MAX_CONNECTIONS: usize = 1024;
-/// The owner and the group, which is Postfix's, may connect; nobody else.
+/// The owner and the group, which is Postfix's, may connect, and nobody else.
 const SOCKET_MODE: u32 = 0o660;
 
 /// Where to listen.
@@ -49,6 +50,19 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
+    /// Whether only this machine (or container) can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Inet(address) => {
+                let host = address.rsplit_once(':').map_or("", |(host, _)| host);
+                let bare = host.trim_start_matches('[').trim_end_matches(']');
+                host == "localhost"
+                    || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+        }
+    }
+
     /// Reads `unix:/path` or `inet:host:port`.
     ///
     /// # Errors
@@ -92,7 +106,7 @@ pub enum BindError {
 pub struct Listener {
     socket: Socket,
     service: Service,
-    metrics: Metrics,
+    metrics: ServiceMetrics,
     permits: PollSemaphore,
     permit: Option<OwnedSemaphorePermit>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -114,7 +128,7 @@ impl Listener {
     pub async fn bind(
         endpoint: &Endpoint,
         service: Service,
-        metrics: &Metrics,
+        metrics: &ServiceMetrics,
     ) -> Result<Self, BindError> {
         let in_use = || BindError::InUse(endpoint.clone());
         let failed = |error: io::Error| match error.kind() {
@@ -140,7 +154,8 @@ impl Listener {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Connection> {
+    /// As [`Listener::accept`].
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Connection> {
         loop {
             if let Some(pause) = &mut self.pause {
                 std::task::ready!(pause.as_mut().poll(cx));
@@ -152,30 +167,22 @@ impl Listener {
             match std::task::ready!(self.socket.poll_accept(cx)) {
                 Ok(stream) => {
                     let (service, metrics) = (self.service, self.metrics.clone());
-                    metrics.connected(service);
+                    metrics.accepted.inc(service);
+                    metrics.open.inc(service);
                     let open = Open { service, metrics, _permit: self.permit.take() };
                     return Poll::Ready(Connection { stream, _open: open });
                 }
                 Err(error) => {
-                    self.metrics.accept_error(self.service);
+                    self.metrics.accept_errors.inc(self.service);
                     tracing::error!(
                         service = self.service.label(),
                         %error,
-                        "cannot accept a connection; trying again (is the limit on open files too low?)"
+                        "cannot accept a connection, retrying; is the limit on open files too low?"
                     );
                     self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
                 }
             }
         }
-    }
-}
-
-impl indymilter::Listener for Listener {
-    type Io = Connection;
-
-    /// Never an error: indymilter ends its service at the first one.
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
-        self.poll_next(cx).map(Ok)
     }
 }
 
@@ -226,13 +233,13 @@ pub struct Connection {
 #[derive(Debug)]
 struct Open {
     service: Service,
-    metrics: Metrics,
+    metrics: ServiceMetrics,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.metrics.disconnected(self.service);
+        self.metrics.open.dec(self.service);
     }
 }
 
@@ -264,8 +271,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Whether the peer just went away. A health check does, and an smtpd that ends; neither is worth a
-/// log line.
+/// Whether the peer just went away. Health checks do, and so does an smtpd that ends; neither is
+/// worth a log line.
 pub fn hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }

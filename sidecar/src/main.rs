@@ -4,16 +4,20 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
-use relay_sidecar::cli::{self, Cli, Command, Exit, Failure};
+use relay_sidecar::cli::failure::{Exit, Failure};
+use relay_sidecar::cli::{self, Cli, Command};
 use relay_sidecar::config::{Config, ProcessEnvironment};
 use relay_sidecar::{app, logging};
 
 fn main() -> ExitCode {
+    keep_memory_private();
     let done = match Cli::parse().command {
         Command::Serve => serve(),
-        Command::User(command) => cli::user::run(command, &mut std::io::stdout().lock()),
+        Command::User(command) => cli::user::run(command),
         Command::Healthcheck => cli::healthcheck::run(),
     };
     match done {
@@ -27,19 +31,25 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), Failure> {
-    let config = Config::read(&ProcessEnvironment).map_err(|mistakes| {
-        Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}"))
-    })?;
-    logging::start(config.log);
+    let config = Config::read(&ProcessEnvironment)
+        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
+    let log = logging::start(config.log);
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Trouble, format!("cannot start: {error}")))?;
-    let done = runtime.block_on(app::run(config));
-    // What did not end within the drain's deadline ends now.
+    let done = runtime.block_on(app::run(config, &log));
+    // What did not end within the drain's deadline is cut off now.
     runtime.shutdown_background();
     done.map_err(|error| Failure::new(Exit::Trouble, format!("{error:#}")))
+}
+
+/// No core dumps and no debugger: passwords pass through this process, and the key of the cache of
+/// verified ones stays in it. Where the system refuses, there is nobody to keep it from either.
+fn keep_memory_private() {
+    let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _refused = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
 /// Takes all descriptors that the system grants. The usual soft limit of 1024 is for programs that
@@ -47,6 +57,6 @@ fn serve() -> Result<(), Failure> {
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!(%error, "the limit on open files stays as it is");
+        tracing::warn!(%error, "cannot raise the limit on open files");
     }
 }

@@ -1,288 +1,273 @@
-//! All metrics, in one registry. A handle is passed to whoever counts.
+//! The registry, and the kinds of metric that services register in it.
 //!
-//! A label's value is always an enum variant of ours, never text from a peer: a client could
-//! otherwise make as many time series as it likes.
+//! It does not know what is counted: each service declares its metrics beside the code that counts,
+//! and `app` puts them together. Every series exists from the first scrape on, and is looked up
+//! once, when it is registered.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    IntGaugeVec, Opts, TextEncoder,
 };
 
-use crate::access::{Reason, Verdict};
-use crate::events::{Cause, Status};
-use crate::sasl::mechanism::Mechanism;
-use crate::sasl::outcome::AuthResult;
+use crate::labels::Label;
 
-/// A service of the sidecar, as label value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    Sasl,
-    Policy,
-    Milter,
-    Http,
-}
-
-impl Service {
-    pub const ALL: [Self; 4] = [Self::Sasl, Self::Policy, Self::Milter, Self::Http];
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Sasl => "sasl",
-            Self::Policy => "policy",
-            Self::Milter => "milter",
-            Self::Http => "http",
-        }
-    }
-}
-
-/// A handle to every metric; clones count into the same.
-#[derive(Debug, Clone)]
-pub struct Metrics {
-    registry: Registry,
-    auth_attempts: IntCounterVec,
-    auth_duration: HistogramVec,
-    hashing_queue: IntGauge,
-    hashing_wait: Histogram,
-    decisions: IntCounterVec,
-    trouble: IntCounterVec,
-    deliveries: IntCounterVec,
-    connections: ConnectionMetrics,
-    users: IntGauge,
-    suspended: IntCounter,
-    guesses: IntGauge,
-    guesses_evicted: IntCounter,
-}
-
-/// The connections of each service.
-#[derive(Debug, Clone)]
-struct ConnectionMetrics {
-    open: IntGaugeVec,
-    accepted: IntCounterVec,
-    errors: IntCounterVec,
-}
-
-impl ConnectionMetrics {
-    fn build(new: &Registrar<'_>) -> prometheus::Result<Self> {
-        Ok(Self {
-            open: new.gauges("relay_connections", "Open connections by service", &["service"])?,
-            accepted: new.counters(
-                "relay_connections_total",
-                "Accepted connections by service",
-                &["service"],
-            )?,
-            errors: new.counters(
-                "relay_accept_errors_total",
-                "Connections that could not be accepted, by service; usually too few descriptors",
-                &["service"],
-            )?,
-        })
-    }
-}
-
-impl Metrics {
-    /// Registers everything, so that each series is there from the first scrape on.
-    ///
-    /// # Errors
-    ///
-    /// Only when two metrics have one name, which is a mistake in this file.
-    pub fn new() -> prometheus::Result<Self> {
-        let metrics = Self::build()?;
-        for service in Service::ALL.map(Service::label) {
-            metrics.connections.open.with_label_values(&[service]);
-            metrics.connections.accepted.with_label_values(&[service]);
-            metrics.connections.errors.with_label_values(&[service]);
-            metrics.trouble.with_label_values(&[service]);
-        }
-        for mechanism in Mechanism::ALL.map(Mechanism::name) {
-            for result in AuthResult::ALL.map(AuthResult::label) {
-                metrics.auth_attempts.with_label_values(&[mechanism, result]);
-            }
-        }
-        for status in [Status::Deferred, Status::Bounced].map(Status::label) {
-            for cause in Cause::ALL.map(Cause::label) {
-                metrics.deliveries.with_label_values(&[status, cause]);
-            }
-        }
-        metrics.deliveries.with_label_values(&[Status::Sent.label(), Cause::None.label()]);
-        for service in [Service::Policy, Service::Milter].map(Service::label) {
-            for reason in Reason::ALL {
-                let action = if reason.permits() { "permit" } else { "refuse" };
-                metrics.decisions.with_label_values(&[service, action, reason.label()]);
-            }
-        }
-        Ok(metrics)
-    }
-
-    fn build() -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let new = Registrar(&registry);
-        let build_info = "Version of the sidecar; the value is always 1";
-        new.gauges("relay_build_info", build_info, &["version"])?
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
-            .set(1);
-        Ok(Self {
-            auth_attempts: new.counters(
-                "relay_auth_attempts_total",
-                "Finished SASL exchanges by mechanism and result",
-                &["mechanism", "result"],
-            )?,
-            auth_duration: new.durations(
-                "relay_auth_duration_seconds",
-                "Time from the last response of a SASL exchange to its answer",
-                &["result"],
-            )?,
-            hashing_queue: new
-                .gauge("relay_hashing_queue_length", "Passwords that wait for a hashing thread")?,
-            hashing_wait: new
-                .durations(
-                    "relay_hashing_wait_seconds",
-                    "Time a password waited for a hashing thread",
-                    &[],
-                )?
-                .with_label_values::<&str>(&[]),
-            decisions: new.counters(
-                "relay_decisions_total",
-                "Answers to Postfix by service, action and reason",
-                &["service", "action", "reason"],
-            )?,
-            trouble: new.counters(
-                "relay_trouble_total",
-                "Requests that could not be decided, so that Postfix told the client to come back",
-                &["service"],
-            )?,
-            connections: ConnectionMetrics::build(&new)?,
-            deliveries: new.counters(
-                "relay_deliveries_total",
-                "Deliveries by Postfix to one recipient each, by status and what they failed of",
-                &["status", "cause"],
-            )?,
-            users: new.gauge("relay_users", "Users in the database, disabled ones included")?,
-            suspended: new.counter(
-                "relay_users_suspended_total",
-                "Users suspended for passing SUSPEND_AFTER",
-            )?,
-            guesses: new.gauge(
-                "relay_guess_counters",
-                "Addresses and users that wrong passwords are counted for",
-            )?,
-            guesses_evicted: new.counter(
-                "relay_guess_counters_evicted_total",
-                "Such counters that were forgotten for want of room",
-            )?,
-            registry,
-        })
-    }
-
-    pub fn auth(&self, mechanism: Option<Mechanism>, result: AuthResult, took: Duration) {
-        let mechanism = mechanism.map_or("other", Mechanism::name);
-        self.auth_attempts.with_label_values(&[mechanism, result.label()]).inc();
-        self.auth_duration.with_label_values(&[result.label()]).observe(took.as_secs_f64());
-    }
-
-    pub fn hashing_queue(&self, waiting: usize) {
-        self.hashing_queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-    }
-
-    pub fn hashing_waited(&self, waited: Duration) {
-        self.hashing_wait.observe(waited.as_secs_f64());
-    }
-
-    pub fn decision(&self, service: Service, verdict: &Verdict) {
-        let (action, reason) = (verdict.action.label(), verdict.reason.label());
-        self.decisions.with_label_values(&[service.label(), action, reason]).inc();
-    }
-
-    pub fn delivery(&self, status: Status, cause: Cause) {
-        self.deliveries.with_label_values(&[status.label(), cause.label()]).inc();
-    }
-
-    pub fn suspended(&self) {
-        self.suspended.inc();
-    }
-
-    pub fn guesses(&self, remembered: usize, evicted: u64) {
-        self.guesses.set(i64::try_from(remembered).unwrap_or(i64::MAX));
-        self.guesses_evicted.inc_by(evicted);
-    }
-
-    pub fn trouble(&self, service: Service) {
-        self.trouble.with_label_values(&[service.label()]).inc();
-    }
-
-    pub fn connected(&self, service: Service) {
-        self.connections.accepted.with_label_values(&[service.label()]).inc();
-        self.connections.open.with_label_values(&[service.label()]).inc();
-    }
-
-    pub fn disconnected(&self, service: Service) {
-        self.connections.open.with_label_values(&[service.label()]).dec();
-    }
-
-    pub fn accept_error(&self, service: Service) {
-        self.connections.errors.with_label_values(&[service.label()]).inc();
-    }
-
-    /// Prometheus' text format. The number of users is told by the caller, who has the database.
-    pub fn text(&self, users: Option<u64>) -> prometheus::Result<Vec<u8>> {
-        if let Some(users) = users {
-            self.users.set(i64::try_from(users).unwrap_or(i64::MAX));
-        }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
-    }
-}
+/// All metrics of this process.
+#[derive(Debug, Clone, Default)]
+pub struct Registry(prometheus::Registry);
 
 /// Seconds. Below a millisecond no hash was computed; 25 ms is one hash; 6 s is the longest wait.
 const BUCKETS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0];
 
-/// Makes metrics and registers each at once, so that none is forgotten.
-struct Registrar<'a>(&'a Registry);
+impl Registry {
+    /// Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// When a metric is inconsistent, which would be a mistake of ours.
+    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.0.gather(), &mut text)?;
+        Ok(text)
+    }
 
-impl Registrar<'_> {
-    fn counters(
+    /// One counter for each value of a set of labels.
+    ///
+    /// # Errors
+    ///
+    /// As for every method here: when the name is taken or not a metric name.
+    pub fn counters<L: LabelSet>(&self, name: &str, help: &str) -> prometheus::Result<Counters<L>> {
+        let family = self.add(IntCounterVec::new(Opts::new(name, help), L::NAMES)?)?;
+        Ok(Counters(Series::new(|words| family.with_label_values(words))))
+    }
+
+    pub fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    /// One gauge for each value of a set of labels.
+    pub fn gauges<L: LabelSet>(&self, name: &str, help: &str) -> prometheus::Result<Gauges<L>> {
+        let family = self.add(IntGaugeVec::new(Opts::new(name, help), L::NAMES)?)?;
+        Ok(Gauges(Series::new(|words| family.with_label_values(words))))
+    }
+
+    pub fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    /// One histogram of durations for each value of a set of labels.
+    pub fn durations<L: LabelSet>(
         &self,
         name: &str,
         help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(counters.clone()))?;
-        Ok(counters)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        let counter = IntCounter::new(name, help)?;
-        self.0.register(Box::new(counter.clone()))?;
-        Ok(counter)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(gauges.clone()))?;
-        Ok(gauges)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        let gauge = IntGauge::new(name, help)?;
-        self.0.register(Box::new(gauge.clone()))?;
-        Ok(gauge)
-    }
-
-    fn durations(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<HistogramVec> {
+    ) -> prometheus::Result<Durations<L>> {
         let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-        let histograms = HistogramVec::new(options, labels)?;
-        self.0.register(Box::new(histograms.clone()))?;
-        Ok(histograms)
+        let family = self.add(HistogramVec::new(options, L::NAMES)?)?;
+        Ok(Durations(Series::new(|words| family.with_label_values(words))))
+    }
+
+    /// A gauge that is always 1 and tells the version by its label.
+    pub fn build_info(&self, name: &str, help: &str, version: &str) -> prometheus::Result<()> {
+        let family = self.add(IntGaugeVec::new(Opts::new(name, help), &["version"])?)?;
+        family.with_label_values(&[version]).set(1);
+        Ok(())
+    }
+
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
     }
 }
 
+/// The labels of a metric: none, one or two of them, or a set that is written out by hand because
+/// not every combination exists.
+pub trait LabelSet: Copy + 'static {
+    const NAMES: &'static [&'static str];
+
+    /// Every combination, in the order of [`LabelSet::place`].
+    fn all() -> impl Iterator<Item = Self>;
+
+    /// The words of this combination, in the order of [`LabelSet::NAMES`].
+    fn words(self) -> Vec<&'static str>;
+
+    /// Its position in [`LabelSet::all`].
+    fn place(self) -> usize;
+}
+
+impl LabelSet for () {
+    const NAMES: &'static [&'static str] = &[];
+
+    fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(())
+    }
+
+    fn words(self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn place(self) -> usize {
+        0
+    }
+}
+
+impl<A: Label> LabelSet for A {
+    const NAMES: &'static [&'static str] = &[A::NAME];
+
+    fn all() -> impl Iterator<Item = Self> {
+        A::ALL.iter().copied()
+    }
+
+    fn words(self) -> Vec<&'static str> {
+        vec![self.label()]
+    }
+
+    fn place(self) -> usize {
+        self.index()
+    }
+}
+
+impl<A: Label, B: Label> LabelSet for (A, B) {
+    const NAMES: &'static [&'static str] = &[A::NAME, B::NAME];
+
+    fn all() -> impl Iterator<Item = Self> {
+        A::ALL.iter().flat_map(|a| B::ALL.iter().map(|b| (*a, *b)))
+    }
+
+    fn words(self) -> Vec<&'static str> {
+        vec![self.0.label(), self.1.label()]
+    }
+
+    fn place(self) -> usize {
+        self.0.index() * B::ALL.len() + self.1.index()
+    }
+}
+
+/// The series of one metric, by their labels.
+#[derive(Debug)]
+struct Series<L, M> {
+    metrics: std::sync::Arc<[M]>,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L, M> Clone for Series<L, M> {
+    fn clone(&self) -> Self {
+        Self { metrics: self.metrics.clone(), labels: PhantomData }
+    }
+}
+
+impl<L: LabelSet, M> Series<L, M> {
+    fn new(make: impl Fn(&[&str]) -> M) -> Self {
+        let metrics = L::all().map(|labels| make(&labels.words())).collect();
+        Self { metrics, labels: PhantomData }
+    }
+
+    /// There is one for every combination, so this is `None` only for a wrong `place`.
+    fn get(&self, labels: L) -> Option<&M> {
+        self.metrics.get(labels.place())
+    }
+}
+
+/// Counters, one for each combination of labels; clones count into the same.
+#[derive(Debug, Clone)]
+pub struct Counters<L>(Series<L, IntCounter>);
+
+impl<L: LabelSet> Counters<L> {
+    pub fn inc(&self, labels: L) {
+        if let Some(counter) = self.0.get(labels) {
+            counter.inc();
+        }
+    }
+}
+
+/// Gauges, one for each combination of labels.
+#[derive(Debug, Clone)]
+pub struct Gauges<L>(Series<L, IntGauge>);
+
+impl<L: LabelSet> Gauges<L> {
+    pub fn inc(&self, labels: L) {
+        if let Some(gauge) = self.0.get(labels) {
+            gauge.inc();
+        }
+    }
+
+    pub fn dec(&self, labels: L) {
+        if let Some(gauge) = self.0.get(labels) {
+            gauge.dec();
+        }
+    }
+}
+
+/// Histograms of durations, one for each combination of labels.
+#[derive(Debug, Clone)]
+pub struct Durations<L>(Series<L, Histogram>);
+
+impl<L: LabelSet> Durations<L> {
+    pub fn observe(&self, labels: L, duration: Duration) {
+        if let Some(histogram) = self.0.get(labels) {
+            histogram.observe(duration.as_secs_f64());
+        }
+    }
+}
+
+/// Sets a gauge to a number of things.
+pub fn set(gauge: &IntGauge, number: impl TryInto<i64>) {
+    gauge.set(number.try_into().unwrap_or(i64::MAX));
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::labels::label_enum;
+
+    label_enum! {
+        pub enum Size("size") {
+            Small = "small",
+            Large = "large",
+        }
+    }
+
+    label_enum! {
+        pub enum Colour("colour") {
+            Red = "red",
+            Blue = "blue",
+        }
+    }
+
+    fn text(registry: &Registry) -> String {
+        String::from_utf8(registry.text().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_combination_is_there_from_the_start_and_counts_for_itself() {
+        let registry = Registry::default();
+        let things = registry.counters::<(Size, Colour)>("things_total", "Things").unwrap();
+        assert_eq!(text(&registry).matches("} 0").count(), 4);
+        things.inc((Size::Large, Colour::Red));
+        assert!(text(&registry).contains("things_total{colour=\"red\",size=\"large\"} 1"));
+        assert_eq!(text(&registry).matches("} 0").count(), 3);
+    }
+
+    #[test]
+    fn durations_and_gauges_have_their_labels() {
+        let registry = Registry::default();
+        let took = registry.durations::<Size>("took_seconds", "Time").unwrap();
+        took.observe(Size::Small, Duration::from_millis(3));
+        let open = registry.gauges::<()>("open", "Open").unwrap();
+        open.inc(());
+        open.inc(());
+        open.dec(());
+        let text = text(&registry);
+        assert!(text.contains("took_seconds_bucket{size=\"small\",le=\"0.005\"} 1"), "{text}");
+        assert!(text.contains("open 1"), "{text}");
+    }
+
+    #[test]
+    fn a_name_is_taken_once() {
+        let registry = Registry::default();
+        registry.counter("a_total", "A").unwrap();
+        assert!(registry.counter("a_total", "A").is_err());
+    }
+}

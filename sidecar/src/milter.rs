@@ -1,8 +1,10 @@
-//! Postfix's milter: the second question, at end of message.
+//! Postfix's milter: asks again at end of message, and charges it.
 //!
-//! `session` keeps what was noted of a connection and of a message, `rules` turns it into facts;
-//! both are pure. `callbacks` is the glue to indymilter, and what is negotiated with Postfix.
+//! `session` is what is known of a connection and of a message, `rules` turns it into a question;
+//! both are pure. `callbacks` is the glue to indymilter, and what is negotiated with Postfix;
+//! `intake` bounds what a connection may make us keep.
 
 pub mod callbacks;
+pub mod intake;
 pub mod rules;
 pub mod session;

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod foreign;
 pub mod pool;
+pub mod strength;
 
 use std::fmt;
 
@@ -23,6 +24,9 @@ pub const MAX_PASSWORD: usize = 1024;
 pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
 /// The most passes over the memory that a stored hash may ask for.
 pub const MAX_ITERATIONS: u32 = 64;
+/// The most memory times passes, in KiB: half a second of a core. A hash that took longer than a
+/// login may wait could never be verified, and every guess at it would keep a core busy.
+pub const MAX_WORK_KIB: u64 = 1024 * 1024;
 pub const MAX_PARALLELISM: u32 = 16;
 
 /// A password. It prints as nothing, and is wiped when dropped.
@@ -41,7 +45,7 @@ pub enum BadPassword {
     Empty,
     #[error("the password has more than {MAX_PASSWORD} bytes")]
     TooLong,
-    #[error("the password has a control character; choose letters, digits, signs and spaces")]
+    #[error("the password has a control character: use letters, digits, signs and spaces")]
     Characters,
 }
 
@@ -71,6 +75,11 @@ impl Password {
 }
 
 fn prepare(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    // OpaqueString leaves printable ASCII as it is. Most passwords are, and so pass through no
+    // intermediate string that nobody wipes.
+    if bytes.iter().all(|byte| *byte == b' ' || byte.is_ascii_graphic()) {
+        return Some(Zeroizing::new(bytes.to_vec()));
+    }
     let text = std::str::from_utf8(bytes).ok()?;
     let prepared = OpaqueString::enforce(text).ok()?;
     Some(Zeroizing::new(prepared.into_owned().into_bytes()))
@@ -203,6 +212,7 @@ impl Stored {
         if params.m_cost() > MAX_MEMORY_KIB
             || params.t_cost() > MAX_ITERATIONS
             || params.p_cost() > MAX_PARALLELISM
+            || u64::from(params.m_cost()) * u64::from(params.t_cost()) > MAX_WORK_KIB
         {
             return Err(HashError::TooCostly);
         }

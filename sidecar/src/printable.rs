@@ -3,8 +3,8 @@
 use std::fmt;
 
 /// Prints bytes from a peer as one word: spaces, control characters and invalid UTF-8 are escaped,
-/// and what is too long is cut. A peer can then forge neither a log line nor a field of one, nor
-/// move a terminal's cursor.
+/// and long text is cut. A peer can then forge neither a log line nor a field of one, nor move a
+/// terminal's cursor.
 #[derive(Clone, Copy)]
 pub struct Printable<'a>(pub &'a [u8]);
 
@@ -16,7 +16,7 @@ impl fmt::Display for Printable<'_> {
         let mut shown = 0;
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if shown == MAX_SHOWN {
+                if shown >= MAX_SHOWN {
                     return f.write_str("…");
                 }
                 shown += 1;
@@ -29,6 +29,9 @@ impl fmt::Display for Printable<'_> {
                 }
             }
             for byte in chunk.invalid() {
+                if shown >= MAX_SHOWN {
+                    return f.write_str("…");
+                }
                 shown += 1;
                 write!(f, "\\x{byte:02x}")?;
             }
@@ -70,5 +73,9 @@ mod tests {
             assert_eq!(Printable(bytes).to_string(), expected);
         }
         assert_eq!(Printable(&[b'x'; 5000]).to_string().chars().count(), MAX_SHOWN + 1);
+        // The cut must not be stepped over by bytes that are no characters.
+        let around_the_cut = [vec![b'x'; MAX_SHOWN - 1], b"\xff\xff".to_vec(), vec![b'x'; 5000]];
+        let printed = Printable(&around_the_cut.concat()).to_string();
+        assert!(printed.chars().count() < MAX_SHOWN + 10, "{printed}");
     }
 }

@@ -47,6 +47,11 @@ impl Reply {
         format!("{}.{}", self.digit(), self.status)
     }
 
+    /// Whether the client should try again later.
+    pub fn is_temporary(&self) -> bool {
+        self.class == Class::Temporary
+    }
+
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -65,8 +70,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Keeps what may stand in a reply line: printable ASCII. A line break from a peer would otherwise
-/// end the reply and begin another.
+/// Keeps printable ASCII. A line break from a peer would otherwise end the reply and start another.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })

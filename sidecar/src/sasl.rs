@@ -1,12 +1,15 @@
 //! Postfix's SASL server: the Dovecot authentication protocol, version 1.2.
 //!
 //! `protocol` is lines to commands and replies to lines; `mechanism` is PLAIN and LOGIN, step by
-//! step; both are pure. `authenticator` looks a user up and has the password checked. `session`
-//! and its `connection` are the only asynchronous code.
+//! step; both are pure. `authenticator` looks a user up and has the password checked, `renewal`
+//! refreshes its hash. `session` and its `connection` are the only asynchronous code of the
+//! protocol.
 
 pub mod authenticator;
 pub mod connection;
 pub mod mechanism;
+pub mod metrics;
 pub mod outcome;
 pub mod protocol;
+pub mod renewal;
 pub mod session;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use relay_sidecar::app::metrics::Metrics;
 use relay_sidecar::config::variables::{OF_RELAY_INIT, VARIABLES};
-use relay_sidecar::metrics::Metrics;
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
@@ -58,7 +58,7 @@ fn no_name_in_the_example_settings_is_a_typo_to_the_sidecar() {
 #[test]
 fn readme_has_each_metric() {
     let readme = read("README.md");
-    let text = String::from_utf8(Metrics::new().unwrap().text(Some(0)).unwrap()).unwrap();
+    let text = String::from_utf8(Metrics::register().unwrap().registry.text().unwrap()).unwrap();
     let names = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
     for name in names {
         assert!(readme.contains(&format!("| `{name}` |")), "README has no row for {name}");

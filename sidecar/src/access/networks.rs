@@ -1,53 +1,37 @@
-//! `ALLOWED_NETWORKS`, and the gateways that are taken out of it.
+//! `ALLOWED_NETWORKS`: whose clients may relay without a login. Pure.
 //!
-//! Postfix has the same list as `mynetworks`, written and read by other code: a mistake here
-//! cannot open the relay alone.
+//! Postfix has the same list as `mynetworks`, rendered and read by other code: a mistake here
+//! cannot open the relay by itself.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The networks whose clients may relay without login.
+use crate::lists;
+
+/// The networks whose clients may relay without a login.
 #[derive(Debug, Clone, Default)]
-pub struct Networks {
-    allowed: Vec<IpNet>,
-    /// Addresses that never match, because strangers may appear under them.
-    gateways: Vec<IpAddr>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    Allowed,
-    /// Within an allowed network, but the address of a gateway.
-    Gateway,
-    Outside,
-}
+pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    pub fn new(allowed: Vec<IpNet>, gateways: Vec<IpAddr>) -> Self {
-        Self { allowed, gateways: gateways.iter().map(IpAddr::to_canonical).collect() }
+    pub fn new(allowed: Vec<IpNet>) -> Self {
+        Self(allowed)
     }
 
-    pub fn membership(&self, client: IpAddr) -> Membership {
+    pub fn contains(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
-        if !self.allowed.iter().any(|network| network.contains(&client)) {
-            Membership::Outside
-        } else if self.gateways.contains(&client) {
-            Membership::Gateway
-        } else {
-            Membership::Allowed
-        }
+        self.0.iter().any(|network| network.contains(&client))
     }
 
-    /// The allowed networks that contain a gateway, for a warning at start.
-    pub fn covering_a_gateway(&self) -> Vec<(IpNet, IpAddr)> {
-        let pairs = self.allowed.iter().flat_map(|network| {
-            self.gateways
-                .iter()
-                .filter(|gateway| network.contains(*gateway))
-                .map(|g| (*network, *g))
-        });
-        pairs.collect()
+    /// The networks that contain one of these addresses, each with the address.
+    pub fn covering<'a>(
+        &'a self,
+        addresses: &'a [IpAddr],
+    ) -> impl Iterator<Item = (IpNet, IpAddr)> {
+        self.0.iter().flat_map(|network| {
+            let covered = addresses.iter().filter(|address| network.contains(*address));
+            covered.map(|address| (*network, *address))
+        })
     }
 }
 
@@ -62,22 +46,109 @@ impl Networks {
 pub fn parse(list: &str) -> Result<Vec<IpNet>, Vec<String>> {
     let mut networks = Vec::new();
     let mut mistakes = Vec::new();
-    for entry in list.split(is_separator).filter(|entry| !entry.is_empty()) {
+    for entry in lists::entries(list) {
         match parse_one(entry) {
             Ok(network) => networks.push(network),
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    // Two halves of the Internet are as open as the whole.
-    if IpNet::aggregate(&networks).iter().any(|network| network.prefix_len() == 0) {
-        mistakes.push(format!("\"{list}\" together is the whole Internet: name smaller networks"));
-    }
     if mistakes.is_empty() { Ok(networks) } else { Err(mistakes) }
 }
 
-/// What stands between the entries of a list, in every setting that is one.
-pub fn is_separator(c: char) -> bool {
-    c == ',' || c.is_ascii_whitespace()
+/// Public networks with a shorter prefix than this are refused. A /8 is a 256th of all IPv4
+/// addresses; the IPv6 Internet is 2000::/3, of which providers get /32s and shorter.
+const SHORTEST_PUBLIC_V4: u8 = 8;
+const SHORTEST_PUBLIC_V6: u8 = 16;
+/// Those with a shorter prefix than this are worth a warning: nobody's own network is that large.
+const SHORTEST_USUAL_V4: u8 = 16;
+const SHORTEST_USUAL_V6: u8 = 32;
+
+/// Checks that networks which need no login are not a large part of the Internet. Returns warnings
+/// about those that are merely suspicious.
+///
+/// Adjacent networks count together: two halves of the Internet are as open as the whole.
+///
+/// # Errors
+///
+/// Returns one sentence for each network that is too large.
+pub fn check_size(networks: &[IpNet]) -> Result<Vec<String>, Vec<String>> {
+    let joined = IpNet::aggregate(&networks.to_vec());
+    let public: Vec<IpNet> = joined.into_iter().filter(|network| !is_private(network)).collect();
+    let too_large = public.iter().filter(|network| {
+        let v4 = matches!(network, IpNet::V4(_));
+        network.prefix_len() < if v4 { SHORTEST_PUBLIC_V4 } else { SHORTEST_PUBLIC_V6 }
+    });
+    let mistakes: Vec<String> = too_large
+        .map(|network| {
+            format!(
+                "{network} is so much of the Internet that this would be an open relay: name the \
+                 networks that may send without a login"
+            )
+        })
+        .collect();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let unusual = public.iter().filter(|network| {
+        let v4 = matches!(network, IpNet::V4(_));
+        network.prefix_len() < if v4 { SHORTEST_USUAL_V4 } else { SHORTEST_USUAL_V6 }
+    });
+    Ok(unusual
+        .map(|network| format!("{network} lets {} send without a login", size(network)))
+        .collect())
+}
+
+/// How many clients a network has, in words.
+fn size(network: &IpNet) -> String {
+    match network {
+        IpNet::V4(v4) => format!("{} public addresses", grouped(1 << (32 - v4.prefix_len()))),
+        // The size of one customer's network, which is what can be told apart.
+        IpNet::V6(v6) => {
+            let bits = 64_u8.saturating_sub(v6.prefix_len());
+            format!("{} public /64 networks", grouped(1 << bits))
+        }
+    }
+}
+
+/// A number with its thousands apart: `16,777,216`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Whether a network lies within ranges that no client on the Internet has: private (RFC 1918, RFC
+/// 4193), loopback, link-local, shared by a provider's customers (RFC 6598), and documentation (RFC
+/// 5737, RFC 3849, RFC 9637).
+fn is_private(network: &IpNet) -> bool {
+    const V4: [Ipv4Net; 9] = [
+        Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+        Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+        Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8),
+        Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10),
+        Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 2, 0), 24),
+        Ipv4Net::new_assert(Ipv4Addr::new(198, 51, 100, 0), 24),
+        Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 24),
+    ];
+    const V6: [Ipv6Net; 5] = [
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+        Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128),
+        Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+        Ipv6Net::new_assert(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+    ];
+    match network {
+        IpNet::V4(network) => V4.iter().any(|range| range.contains(network)),
+        IpNet::V6(network) => V6.iter().any(|range| range.contains(network)),
+    }
 }
 
 fn parse_one(entry: &str) -> Result<IpNet, String> {
@@ -91,36 +162,31 @@ fn parse_one(entry: &str) -> Result<IpNet, String> {
         .filter(|inner| inner.contains(':'))
         .unwrap_or(address_text);
     let address: IpAddr = bare.parse().map_err(|_| {
-        format!("\"{entry}\" is no network: write 192.0.2.0/24, 2001:db8::/32 or one address")
+        format!("\"{entry}\" is not a network: write 192.0.2.0/24, 2001:db8::/32 or one address")
     })?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let length = match length_text {
         None => longest,
-        // `u8::from_str` also takes "+8" and "008", which Postfix does not.
-        Some(digits)
-            if digits.bytes().all(|byte| byte.is_ascii_digit())
-                && (digits == "0" || !digits.starts_with('0')) =>
-        {
-            digits
-                .parse()
-                .ok()
-                .filter(|length| *length <= longest)
-                .ok_or_else(|| format!("\"{entry}\": the prefix length goes from 1 to {longest}"))?
-        }
-        Some(_) => {
-            return Err(format!("\"{entry}\": the prefix length is a number from 1 to {longest}"));
+        Some(digits) => {
+            prefix_length(digits).filter(|length| *length <= longest).ok_or_else(|| {
+                format!("\"{entry}\": the prefix length must be a number from 1 to {longest}")
+            })?
         }
     };
     checked(entry, address, length)
 }
 
+/// `u8::from_str` would also take "+8" and "008", which Postfix does not.
+fn prefix_length(digits: &str) -> Option<u8> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let leading_zero = digits.len() > 1 && digits.starts_with('0');
+    digits.parse().ok().filter(|_| plain && !leading_zero)
+}
+
 fn checked(entry: &str, address: IpAddr, length: u8) -> Result<IpNet, String> {
     let (address, length) = unmapped(entry, address, length)?;
     if length == 0 {
-        return Err(format!(
-            "\"{entry}\" is the whole Internet, which would make an open relay: name the networks \
-             that may send without login"
-        ));
+        return Err(format!("\"{entry}\" is the whole Internet: name smaller networks"));
     }
     let network = IpNet::new(address, length)
         .map_err(|_| format!("\"{entry}\": the prefix length is out of range"))?;
@@ -134,7 +200,7 @@ fn checked(entry: &str, address: IpAddr, length: u8) -> Result<IpNet, String> {
     }
 }
 
-/// `::ffff:192.0.2.0/120` names IPv4 clients; a shorter prefix than /96 around the mapped range
+/// `::ffff:192.0.2.0/120` names IPv4 clients. A shorter prefix than /96 around the mapped range
 /// would let all of IPv4 in.
 fn unmapped(entry: &str, address: IpAddr, length: u8) -> Result<(IpAddr, u8), String> {
     let IpAddr::V6(v6) = address else { return Ok((address, length)) };
@@ -149,81 +215,9 @@ fn unmapped(entry: &str, address: IpAddr, length: u8) -> Result<(IpAddr, u8), St
 }
 
 fn covers_mapped_range(address: Ipv6Addr, length: u8) -> bool {
-    ipnet::Ipv6Net::new(address, length)
+    Ipv6Net::new(address, length)
         .is_ok_and(|network| network.contains(&Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_are_read_in_every_way_people_write_them() {
-        let cases = [
-            ("192.0.2.0/24", vec!["192.0.2.0/24"]),
-            ("192.0.2.7", vec!["192.0.2.7/32"]),
-            ("2001:db8::/32", vec!["2001:db8::/32"]),
-            ("[::1]/128", vec!["::1/128"]),
-            ("[::1]", vec!["::1/128"]),
-            ("::1", vec!["::1/128"]),
-            ("127.0.0.0/8 [::1]/128", vec!["127.0.0.0/8", "::1/128"]),
-            (
-                "10.0.0.0/8,192.168.0.0/16 , 172.16.0.0/12",
-                vec!["10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12"],
-            ),
-            ("::ffff:192.0.2.0/120", vec!["192.0.2.0/24"]),
-            ("::ffff:192.0.2.7", vec!["192.0.2.7/32"]),
-            ("", vec![]),
-        ];
-        for (list, expected) in cases {
-            let expected: Vec<IpNet> = expected.iter().map(|text| text.parse().unwrap()).collect();
-            assert_eq!(parse(list).unwrap(), expected, "{list}");
-        }
-    }
-
-    #[test]
-    fn a_network_that_is_wrong_is_named_with_what_would_be_right() {
-        let cases = [
-            ("0.0.0.0/0", "whole Internet"),
-            ("::/0", "whole Internet"),
-            ("0.0.0.0/1 128.0.0.0/1", "whole Internet"),
-            ("::ffff:0:0/96", "whole Internet"),
-            ("::ffff:0:0/80", "covers all IPv4"),
-            ("::/64", "covers all IPv4"),
-            ("192.168.1.5/16", "write 192.168.0.0/16 for the network"),
-            ("192.0.2.0/33", "from 1 to 32"),
-            ("192.0.2.0/+8", "from 1 to 32"),
-            ("192.0.2.0/008", "from 1 to 32"),
-            ("192.0.2.0/", "from 1 to 32"),
-            ("2001:db8::/129", "from 1 to 128"),
-            ("192.0.2", "is no network"),
-            ("192.0.02.1", "is no network"),
-            ("example.org", "is no network"),
-            ("!192.0.2.1", "is no network"),
-            ("[192.0.2.1]", "is no network"),
-            ("fe80::1%eth0", "is no network"),
-        ];
-        for (list, expected) in cases {
-            let mistakes = parse(list).unwrap_err();
-            assert!(mistakes[0].contains(expected), "{list}: {mistakes:?}");
-            assert!(mistakes[0].contains(list), "{list}: {mistakes:?}");
-        }
-        assert_eq!(parse("0.0.0.0/0 10.0.0.0/8 nonsense").unwrap_err().len(), 2);
-    }
-
-    #[test]
-    fn a_mapped_client_is_the_same_client() {
-        let networks = Networks::new(parse("192.0.2.0/24").unwrap(), vec![]);
-        assert_eq!(networks.membership("::ffff:192.0.2.9".parse().unwrap()), Membership::Allowed);
-        assert_eq!(networks.membership("::ffff:192.0.3.9".parse().unwrap()), Membership::Outside);
-    }
-
-    #[test]
-    fn a_gateway_never_matches() {
-        let gateway: IpAddr = "::ffff:172.18.0.1".parse().unwrap();
-        let networks = Networks::new(parse("172.16.0.0/12").unwrap(), vec![gateway]);
-        assert_eq!(networks.membership("172.18.0.1".parse().unwrap()), Membership::Gateway);
-        assert_eq!(networks.membership("172.18.0.2".parse().unwrap()), Membership::Allowed);
-        assert_eq!(networks.covering_a_gateway().len(), 1);
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
-//! Which addresses somebody may send as.
+//! Which addresses somebody may send as. Pure.
 //!
-//! Domains are compared as A-labels in lower case, local parts in lower case too: RFC 5321 section
-//! 2.4 would allow a server to tell `Alice` from `alice`, and no server does. Subdomains and
-//! `alice+tag` are other addresses.
+//! Domains are compared as A-labels in lower case, and local parts in lower case too: RFC 5321
+//! section 2.4 lets a server tell `Alice` from `alice`, but none does. Subdomains and `alice+tag`
+//! are different addresses.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ pub struct Address {
 
 impl Address {
     /// Reads `local@domain` without quotes and angle brackets, as Postfix's policy client writes
-    /// it. `None` when it is no address that could be compared safely.
+    /// it. `None` when it cannot be compared safely.
     pub fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.rsplit_once('@')?;
         if local.is_empty() || text.chars().any(char::is_control) {
@@ -50,13 +50,13 @@ pub fn canonical_domain(domain: &str) -> Option<String> {
     valid.then_some(ascii)
 }
 
-/// An envelope sender, as far as it matters to who may use it.
+/// An envelope sender, as far as it matters who may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvelopeSender {
-    /// `<>`: a bounce, which has no author.
+    /// The null sender, `<>`: a bounce.
     Null,
     Address(Address),
-    /// Neither; what is kept is for the refusal's text.
+    /// Neither; kept for the text of the refusal.
     Unreadable(String),
 }
 
@@ -95,7 +95,7 @@ impl fmt::Display for EnvelopeSender {
     }
 }
 
-/// Takes the backslashes of a quoted-pair away (RFC 5321 section 4.1.2).
+/// Removes the backslashes of quoted-pairs (RFC 5321 section 4.1.2).
 fn unescape(quoted: &str) -> String {
     let mut text = String::with_capacity(quoted.len());
     let mut characters = quoted.chars();
@@ -119,7 +119,9 @@ impl FromStr for SenderPattern {
     /// Reads `alice@example.org` or `*@example.org`.
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || {
-            format!("{text:?} is no sender: write alice@example.org, or *@example.org for a domain")
+            format!(
+                "{text:?} is not a sender: write alice@example.org, or *@example.org for a domain"
+            )
         };
         let (local, domain) = text.rsplit_once('@').ok_or_else(expected)?;
         if local == "*" {
@@ -155,7 +157,7 @@ impl From<SenderPattern> for String {
     }
 }
 
-/// Whether one of the patterns covers this address. No pattern at all covers every address.
+/// Whether one of the patterns covers this address. An empty list covers every address.
 pub fn may_send_as(patterns: &[SenderPattern], address: &Address) -> bool {
     patterns.is_empty()
         || patterns.iter().any(|pattern| match pattern {

@@ -1,11 +1,9 @@
 use super::*;
+use crate::labels::Label;
 
 fn rules(login_enabled: bool) -> Rules {
     Rules {
-        networks: Networks::new(
-            networks::parse("192.0.2.0/24 2001:db8::/32").unwrap(),
-            vec!["192.0.2.1".parse().unwrap()],
-        ),
+        networks: Networks::new(networks::parse("192.0.2.0/24 2001:db8::/32").unwrap()),
         login_enabled,
         network_senders: Vec::new(),
     }
@@ -14,6 +12,7 @@ fn rules(login_enabled: bool) -> Rules {
 fn facts(client: &str, login: Option<Standing>, tls: bool) -> Facts {
     Facts {
         client: client.parse().ok(),
+        client_is_gateway: client == "192.0.2.1",
         login: login.map(|standing| Login { user: "alice".into(), standing, senders: Vec::new() }),
         tls,
         sender: EnvelopeSender::Null,
@@ -63,10 +62,10 @@ fn every_refusal_is_a_554_whose_classes_agree() {
 #[test]
 fn the_table_of_who_may_send_as_whom() {
     let address = |text: &str| Address::parse(text).unwrap();
-    let foreign: Result<Vec<Address>, Ambiguous> = Ok(vec![address("boss@victim.test")]);
-    let own: Result<Vec<Address>, Ambiguous> = Ok(vec![address("alice@example.org")]);
+    let foreign: Result<Vec<Address>, UnclearAuthor> = Ok(vec![address("boss@victim.test")]);
+    let own: Result<Vec<Address>, UnclearAuthor> = Ok(vec![address("alice@example.org")]);
     let both = Ok(vec![address("alice@example.org"), address("boss@victim.test")]);
-    let ambiguous = Err(Ambiguous::Repeated("From"));
+    let ambiguous = Err(UnclearAuthor::Repeated("From"));
     let cases = [
         ("alice@example.org", Ok(vec![]), None),
         ("alice@example.org", own.clone(), None),

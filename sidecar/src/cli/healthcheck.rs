@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Exit, Failure};
+use super::failure::{Exit, Failure};
 use crate::config::{Config, ProcessEnvironment};
 use crate::listener::Endpoint;
 
@@ -15,9 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Succeeds when the process says that it is ready.
 pub fn run() -> Result<(), Failure> {
-    let endpoint = Config::http(&ProcessEnvironment).map_err(|mistakes| {
-        Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}"))
-    })?;
+    let endpoint = Config::http(&ProcessEnvironment)
+        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
     let answer = match &endpoint {
         Endpoint::Unix(path) => ask_unix(path),
         Endpoint::Inet(address) => ask_tcp(&reachable(address)),

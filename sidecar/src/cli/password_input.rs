@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Read, Write};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use super::{Exit, Failure, PasswordSource};
+use super::PasswordSource;
+use super::failure::{Exit, Failure};
 use crate::password::{BadPassword, MAX_PASSWORD, Password};
 
 /// A new password, and the text to print once when we made it ourselves.
@@ -27,7 +28,7 @@ pub fn new_password(source: &PasswordSource) -> Result<NewPassword, Failure> {
     } else {
         return Err(Failure::new(
             Exit::BadPassword,
-            "no terminal to ask for a password: use --password-stdin or --generate",
+            "there is no terminal to ask for the password: use --password-stdin or --generate",
         ));
     };
     let password = Password::choose(typed.as_bytes())
@@ -37,19 +38,20 @@ pub fn new_password(source: &PasswordSource) -> Result<NewPassword, Failure> {
 
 fn prompt_twice() -> Result<Zeroizing<String>, Failure> {
     let first = prompt("Password: ")?;
-    let second = prompt("Once more: ")?;
+    let second = prompt("Again: ")?;
     if first == second {
         Ok(first)
     } else {
-        Err(Failure::new(Exit::BadPassword, "the two passwords differ; nothing was changed"))
+        Err(Failure::new(Exit::BadPassword, "the passwords do not match; nothing was changed"))
     }
 }
 
 /// Asks once. Echo is off before the prompt is seen, so that nothing typed at once is shown, and
 /// on again afterwards.
 fn prompt(text: &str) -> Result<Zeroizing<String>, Failure> {
-    let trouble =
-        |error: io::Error| Failure::new(Exit::Trouble, format!("cannot ask for it: {error}"));
+    let trouble = |error: io::Error| {
+        Failure::new(Exit::Trouble, format!("cannot ask for the password: {error}"))
+    };
     let _echo = EchoOff::new().map_err(trouble)?;
     let mut out = io::stderr();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(trouble)?;
@@ -114,7 +116,7 @@ fn first_line(input: impl Read) -> Result<Zeroizing<String>, Failure> {
     if line.contains('\n') {
         return Err(Failure::new(
             Exit::BadPassword,
-            "standard input has more than one line; the password is the only line",
+            "standard input has more than one line; the password must be the only one",
         ));
     }
     Ok(Zeroizing::new(line.to_owned()))
@@ -165,5 +167,7 @@ mod tests {
         let second = generate().unwrap().generated.unwrap();
         assert_eq!(first.len(), LENGTH);
         assert_ne!(first, second);
+        let password = Password::choose(first.as_bytes()).unwrap();
+        assert!(crate::password::strength::is_unguessable(&password), "{}", *first);
     }
 }

@@ -1,14 +1,15 @@
-//! What a user may do, as options of the command line say it.
+//! What a user may do, as the options of the command line say. Pure.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Exit, Failure, RightsOptions};
+use super::RightsOptions;
+use super::failure::{Exit, Failure};
 use crate::access::networks;
 use crate::access::senders::SenderPattern;
-use crate::limits::rate::Limits;
+use crate::limits::limit::Limits;
 use crate::users::User;
 
-/// Checked options; `None` leaves alone what the user has.
+/// Checked options; `None` leaves what the user has.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     senders: Option<Vec<SenderPattern>>,
@@ -58,7 +59,9 @@ impl Rights {
         *self == Self::default()
     }
 
-    pub fn apply(self, user: &mut User) {
+    /// Changes a user. Sessions from networks that are no longer allowed end. `now` is in seconds
+    /// since 1970.
+    pub fn apply(self, user: &mut User, now: u64) {
         if let Some(senders) = self.senders {
             user.senders = senders;
         }
@@ -67,6 +70,7 @@ impl Rights {
         }
         if let Some(networks) = self.login_networks {
             user.login_networks = networks;
+            user.sessions_since = now;
         }
         if let Some(expires) = self.expires {
             user.expires = expires;
@@ -87,7 +91,7 @@ fn keyword_or_list<T>(
         [] => None,
         [only] if only == keyword => Some(Ok(Vec::new())),
         texts if texts.iter().any(|text| text == keyword) => {
-            Some(Err(format!("{keyword} stands alone: it takes the restriction away")))
+            Some(Err(format!("{keyword} removes the restriction, so it cannot be combined")))
         }
         texts => Some(parse(texts)),
     }
@@ -101,14 +105,15 @@ fn collect<T>(
     parsed?.map_err(|mistake| mistakes.push(format!("{option}: {mistake}"))).ok()
 }
 
-/// Reads a date (its begin in UTC), a time of day with it (RFC 3339), or a time from now.
+/// Reads a date (its start in UTC), a date with a time (RFC 3339), or a time from now.
 ///
 /// # Errors
 ///
-/// Says what would be right; a time that is over is a mistake too.
+/// Says what would be right; a time in the past is a mistake, too.
 pub fn parse_time(text: &str, now: u64) -> Result<u64, String> {
-    let expected =
-        format!("{text:?} is no time: write 2027-01-31, 2027-01-31T12:00:00Z, or 30d from now");
+    let expected = format!(
+        "{text:?} is not a time: write 2027-01-31, 2027-01-31T12:00:00Z, or 30d (from now)"
+    );
     let date = humantime::parse_rfc3339_weak(text)
         .or_else(|_| humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")));
     let seconds = match date {
@@ -118,7 +123,7 @@ pub fn parse_time(text: &str, now: u64) -> Result<u64, String> {
             now.saturating_add(from_now.as_secs())
         }
     };
-    if seconds > now { Ok(seconds) } else { Err(format!("{text:?} is over already")) }
+    if seconds > now { Ok(seconds) } else { Err(format!("{text:?} is in the past")) }
 }
 
 fn seconds_since_1970(time: SystemTime) -> u64 {
@@ -139,6 +144,10 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
+    fn user() -> User {
+        User::new(crate::users::NewHash { hash: "x".into(), unguessable: false }, 0)
+    }
+
     fn options() -> RightsOptions {
         RightsOptions {
             senders: Vec::new(),
@@ -151,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_named_stays_and_keywords_take_away() {
-        let mut user = User::new("x".into(), 0, Some("old".into()));
+        let mut user = User { note: Some("old".into()), ..user() };
         let all = RightsOptions {
             senders: vec!["*@example.org".into(), "a@example.net".into()],
             limits: Some("500/day".into()),
@@ -159,13 +168,13 @@ mod tests {
             expires: Some("30d".into()),
             note: None,
         };
-        Rights::parse(&all, NOW).unwrap().apply(&mut user);
+        Rights::parse(&all, NOW).unwrap().apply(&mut user, NOW);
         assert_eq!((user.senders.len(), user.login_networks.len()), (2, 2));
         assert_eq!(user.expires, Some(NOW + 30 * 86_400));
         assert_eq!(user.note.as_deref(), Some("old"));
         let before = user.clone();
         assert!(Rights::parse(&options(), NOW).unwrap().is_empty());
-        Rights::parse(&options(), NOW).unwrap().apply(&mut user);
+        Rights::parse(&options(), NOW).unwrap().apply(&mut user, NOW);
         assert_eq!(user, before);
         let none = RightsOptions {
             senders: vec!["any".into()],
@@ -174,8 +183,8 @@ mod tests {
             expires: Some("never".into()),
             note: Some(String::new()),
         };
-        Rights::parse(&none, NOW).unwrap().apply(&mut user);
-        assert_eq!(user, User::new("x".into(), 0, None));
+        Rights::parse(&none, NOW).unwrap().apply(&mut user, NOW);
+        assert_eq!(user, User { sessions_since: NOW, ..self::user() });
     }
 
     #[test]
@@ -190,10 +199,10 @@ mod tests {
         let failure = Rights::parse(&wrong, NOW).unwrap_err();
         assert_eq!(failure.exit, Exit::BadInput);
         for expected in [
-            "--sender: \"alice\" is no sender",
+            "--sender: \"alice\" is not a sender",
             "--limit: \"lots\"",
-            "--network: any stands alone",
-            "--expires: \"2001-01-01\" is over",
+            "--network: any removes the restriction",
+            "--expires: \"2001-01-01\" is in the past",
         ] {
             assert!(failure.text.contains(expected), "{expected}: {}", failure.text);
         }

@@ -2,86 +2,109 @@
 
 mod show;
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use super::failure::{Exit, Failure};
 use super::password_input::{NewPassword, new_password};
 use super::rights::{Rights, parse_time};
-use super::transfer;
-use super::{Exit, Failure, PasswordCommand, PasswordSource, RightsOptions, UserCommand};
-use crate::config::{Config, ProcessEnvironment};
+use super::{PasswordCommand, PasswordSource, RightsOptions, UserCommand, export, import};
+use crate::clock::now;
+use crate::config::{Config, Environment, ProcessEnvironment};
+use crate::password::strength::is_unguessable;
 use crate::password::{self, Arena, Cost};
-use crate::users::store::{ChangeError, UserStore};
-use crate::users::{Credential, MAX_CREDENTIALS, User, UserName, now};
+use crate::store::{ChangeError, StoreError, UserStore};
+use crate::user_name::UserName;
+use crate::users::{Credential, MAX_CREDENTIALS, NewHash, User};
 
 /// Runs one command and prints what it did.
 ///
 /// # Errors
 ///
 /// With a text for the operator and an exit code; nothing was changed then.
-pub fn run(command: UserCommand, out: &mut impl Write) -> Result<(), Failure> {
+pub fn run(command: UserCommand) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
     let said = match command {
         UserCommand::Add { name, password, rights, data } => {
-            add(&open(&data.path)?, &parse(&name)?, &password, &rights)?
+            add(&open(&data.path)?, &parse(&name.text)?, &password, &rights)?
         }
         UserCommand::Set { name, rights, data } => {
-            set(&open(&data.path)?, &parse(&name)?, &rights)?
+            set(&open(&data.path)?, &parse(&name.text)?, &rights)?
         }
-        UserCommand::Remove { name, data } => remove(&open(&data.path)?, &parse(&name)?)?,
-        UserCommand::List { json, data } => show::list(&open(&data.path)?, json)?,
+        UserCommand::Remove { name, data } => remove(&open(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::List { json, data } => {
+            show::list(&open(&data.path)?, json, &mut out)?;
+            String::new()
+        }
         UserCommand::Show { name, json, data } => {
-            show::show(&open(&data.path)?, &parse(&name)?, json)?
+            show::show(&open(&data.path)?, &parse(&name.text)?, json)?
         }
         UserCommand::Passwd { name, password, data } => {
-            passwd(&open(&data.path)?, &parse(&name)?, &password)?
+            passwd(&open(&data.path)?, &parse(&name.text)?, &password)?
         }
         UserCommand::Password(PasswordCommand::Add { name, label, password, expires, data }) => {
             let expires = expires.as_deref();
-            add_password(&open(&data.path)?, &parse(&name)?, &label, &password, expires)?
+            add_password(&open(&data.path)?, &parse(&name.text)?, &label, &password, expires)?
         }
         UserCommand::Password(PasswordCommand::Remove { name, label, data }) => {
-            remove_password(&open(&data.path)?, &parse(&name)?, &label)?
+            remove_password(&open(&data.path)?, &parse(&name.text)?, &label)?
         }
-        UserCommand::Enable { name, data } => enable(&open(&data.path)?, &parse(&name)?)?,
-        UserCommand::Disable { name, data } => disable(&open(&data.path)?, &parse(&name)?)?,
+        UserCommand::Enable { name, data } => enable(&open(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::Disable { name, data } => disable(&open(&data.path)?, &parse(&name.text)?)?,
         UserCommand::Import { file, replace, data } => {
-            transfer::import(&open(&data.path)?, &file, replace, cost()?)?
+            import::run(&open(&data.path)?, &data.path, &file, replace, cost()?)?
         }
-        UserCommand::Export { data } => transfer::export(&open(&data.path)?)?,
+        UserCommand::Export { data } => {
+            export::run(&open(&data.path)?, &mut out)?;
+            String::new()
+        }
     };
-    out.write_all(said.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(Exit::Trouble, format!("cannot write the answer: {error}")))
+    written(out.write_all(said.as_bytes()).and_then(|()| out.flush()))
 }
 
-fn open(folder: &Path) -> Result<UserStore, Failure> {
-    UserStore::open(folder).map_err(|error| Failure::new(Exit::Trouble, error))
-}
-
-fn parse(name: &str) -> Result<UserName, Failure> {
-    UserName::parse(name)
-        .map_err(|error| Failure::new(Exit::BadName, format!("{name:?} is no user name: {error}")))
-}
-
-/// The failure for a change that was not made.
-pub fn change_failed(error: ChangeError) -> Failure {
-    match error {
-        ChangeError::Exists(name) => Failure::new(
-            Exit::UserExists,
-            format!("user {name} exists already; for a new password: relay user passwd {name}"),
-        ),
-        ChangeError::Unknown(name) => Failure::new(
-            Exit::UserUnknown,
-            format!("there is no user {name}; relay user list shows who there is"),
-        ),
-        ChangeError::Store(error) => Failure::new(Exit::Trouble, error),
+/// Whoever closes the pipe early (`relay user list | head`) has seen enough.
+pub fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::trouble(format!("cannot write the output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
-/// Reads a user who must be there.
+/// Users that are read in one go.
+const BATCH: usize = 1_000;
+
+/// Calls with every user in the order of their names, without holding more than some of them.
+pub fn for_each_user(
+    store: &UserStore,
+    mut act: impl FnMut(&str, Result<User, StoreError>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut after: Option<String> = None;
+    loop {
+        let batch = store.users_after(after.as_deref(), BATCH).map_err(Failure::trouble)?;
+        let Some((last, _)) = batch.last() else { return Ok(()) };
+        after = Some(last.clone());
+        for (name, user) in batch {
+            act(&name, user)?;
+        }
+    }
+}
+
+fn open(folder: &Path) -> Result<UserStore, Failure> {
+    UserStore::open(folder).map_err(Failure::trouble)
+}
+
+fn parse(name: &str) -> Result<UserName, Failure> {
+    UserName::parse(name).map_err(|error| {
+        Failure::new(Exit::BadName, format!("{name:?} is not a user name: {error}"))
+    })
+}
+
+/// Reads a user who must exist.
 fn existing(store: &UserStore, name: &UserName) -> Result<User, Failure> {
-    let found = store.get(name).map_err(|error| Failure::new(Exit::Trouble, error))?;
-    found.ok_or_else(|| change_failed(ChangeError::Unknown(name.clone())))
+    let found = store.user(name).map_err(Failure::trouble)?;
+    found.ok_or_else(|| ChangeError::Unknown(name.clone()).into())
 }
 
 fn add(
@@ -90,16 +113,17 @@ fn add(
     source: &PasswordSource,
     rights: &RightsOptions,
 ) -> Result<String, Failure> {
-    // All is checked first, so that nobody types a password in vain.
+    // Everything is checked first, so that nobody types a password in vain.
     let rights = Rights::parse(rights, now())?;
-    if store.get(name).map_err(|error| Failure::new(Exit::Trouble, error))?.is_some() {
-        return Err(change_failed(ChangeError::Exists(name.clone())));
+    if store.user(name).map_err(Failure::trouble)?.is_some() {
+        return Err(ChangeError::Exists(name.clone()).into());
     }
     let new = new_password(source)?;
-    let mut user = User::new(hash(&new)?, now(), None);
-    rights.apply(&mut user);
-    store.add(name, &user).map_err(change_failed)?;
-    Ok(format!("user {name} added; may send as {}\n{}", show::senders(&user), shown_once(&new)))
+    let mut user = User::new(hash(&new)?, now());
+    rights.apply(&mut user, now());
+    store.add(name, &user)?;
+    let senders = show::senders(&user);
+    Ok(format!("user {name} added; may send as {senders}\n{}", about(&new, name)))
 }
 
 fn set(store: &UserStore, name: &UserName, rights: &RightsOptions) -> Result<String, Failure> {
@@ -107,10 +131,10 @@ fn set(store: &UserStore, name: &UserName, rights: &RightsOptions) -> Result<Str
     if rights.is_empty() {
         return Err(Failure::new(
             Exit::BadInput,
-            "nothing to set: name --sender, --limit, --network, --expires or --note",
+            "nothing to change: use --sender, --limit, --network, --expires or --note",
         ));
     }
-    let user = store.update(name, |user| rights.apply(user)).map_err(change_failed)?;
+    let user = store.update(name, |user| rights.apply(user, now()))?;
     Ok(format!("user {name} changed; may send as {}\n", show::senders(&user)))
 }
 
@@ -118,8 +142,8 @@ fn passwd(store: &UserStore, name: &UserName, source: &PasswordSource) -> Result
     existing(store, name)?;
     let new = new_password(source)?;
     let hash = hash(&new)?;
-    store.update(name, |user| user.set_password(hash, now())).map_err(change_failed)?;
-    Ok(format!("password of user {name} changed\n{}", shown_once(&new)))
+    store.update(name, |user| user.set_password(hash, now()))?;
+    Ok(format!("password of user {name} changed\n{}", about(&new, name)))
 }
 
 fn add_password(
@@ -135,8 +159,7 @@ fn add_password(
     let expires = expires.map_err(|mistake| bad_input(format!("--expires: {mistake}")))?;
     check_room(name, &existing(store, name)?, label)?;
     let new = new_password(source)?;
-    let credential =
-        Credential { label: label.to_owned(), hash: hash(&new)?, created: now(), expires };
+    let credential = Credential { expires, ..Credential::new(label, hash(&new)?, now()) };
     // Another command may have added one in the meantime.
     let mut checked = Ok(());
     let change = |user: &mut User| {
@@ -145,22 +168,22 @@ fn add_password(
             user.credentials.push(credential);
         }
     };
-    store.update(name, change).map_err(change_failed)?;
+    store.update(name, change)?;
     checked?;
-    Ok(format!("password {label:?} of user {name} added\n{}", shown_once(&new)))
+    Ok(format!("password {label:?} of user {name} added\n{}", about(&new, name)))
 }
 
 fn check_room(name: &UserName, user: &User, label: &str) -> Result<(), Failure> {
     if user.credentials.iter().any(|credential| credential.label == label) {
         return Err(Failure::new(
             Exit::BadInput,
-            format!("user {name} has a password {label:?} already: remove it first"),
+            format!("user {name} already has a password {label:?}: remove it first"),
         ));
     }
     if user.credentials.len() >= MAX_CREDENTIALS {
         return Err(Failure::new(
             Exit::BadInput,
-            format!("user {name} has {MAX_CREDENTIALS} passwords, which is the most: remove one"),
+            format!("user {name} already has {MAX_CREDENTIALS} passwords, the most there can be"),
         ));
     }
     Ok(())
@@ -172,47 +195,67 @@ fn remove_password(store: &UserStore, name: &UserName, label: &str) -> Result<St
         let before = user.credentials.len();
         user.credentials.retain(|credential| credential.label != label);
         left = (user.credentials.len() < before).then_some(user.credentials.len());
+        if left.is_some() {
+            user.sessions_since = now();
+        }
     };
-    store.update(name, change).map_err(change_failed)?;
+    store.update(name, change)?;
     match left {
         None => Err(Failure::new(
             Exit::BadInput,
             format!("user {name} has no password {label:?}; relay user show {name} lists them"),
         )),
         Some(0) => Ok(format!(
-            "password {label:?} of user {name} removed; it was the last, nobody can log in as {name}\n"
+            "password {label:?} of user {name} removed; it was the last one, so nobody can log in as \
+             {name} now\n"
         )),
         Some(_) => Ok(format!("password {label:?} of user {name} removed\n")),
     }
 }
 
 fn remove(store: &UserStore, name: &UserName) -> Result<String, Failure> {
-    store.remove(name).map_err(change_failed)?;
-    Ok(format!("user {name} removed\n"))
+    store.remove(name)?;
+    let setting = ProcessEnvironment.get("SMTP_USERNAME").and_then(|n| UserName::parse(&n).ok());
+    let hint = match setting.as_ref() == Some(name) {
+        true => "SMTP_USERNAME still names this user: remove it, or the next start adds it again\n",
+        false => "",
+    };
+    Ok(format!("user {name} removed\n{hint}"))
 }
 
 fn enable(store: &UserStore, name: &UserName) -> Result<String, Failure> {
-    store.update(name, |user| user.enable(now())).map_err(change_failed)?;
+    store.update(name, |user| user.enable(now()))?;
     Ok(format!("user {name} enabled\n"))
 }
 
 fn disable(store: &UserStore, name: &UserName) -> Result<String, Failure> {
-    store.update(name, |user| user.enabled = false).map_err(change_failed)?;
+    store.update(name, |user| user.enabled = false)?;
     Ok(format!("user {name} disabled\n"))
 }
 
 fn cost() -> Result<Cost, Failure> {
     Config::cost(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}")))
+        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))
 }
 
-fn hash(new: &NewPassword) -> Result<String, Failure> {
-    password::hash(&new.password, cost()?, &mut Arena::default())
-        .map_err(|error| Failure::new(Exit::Trouble, error))
+fn hash(new: &NewPassword) -> Result<NewHash, Failure> {
+    let hash = password::hash(&new.password, cost()?, &mut Arena::default());
+    let hash = hash.map_err(Failure::trouble)?;
+    Ok(NewHash { hash, unguessable: is_unguessable(&new.password) })
 }
 
-fn shown_once(new: &NewPassword) -> String {
-    new.generated.as_ref().map_or_else(String::new, |password| {
-        format!("password: {}\nwrite it down: it is not stored and not shown again\n", **password)
-    })
+/// What an operator should know of a new password: the password itself, or that it could be
+/// guessed.
+fn about(new: &NewPassword, name: &UserName) -> String {
+    match &new.generated {
+        Some(password) => format!(
+            "password: {}\nwrite it down: it is not stored and will not be shown again\n",
+            **password
+        ),
+        None if is_unguessable(&new.password) => String::new(),
+        None => format!(
+            "this password is short enough to be guessed: while strangers try to, {name} may have \
+             to wait before logging in from a new address; --generate makes one that cannot be\n"
+        ),
+    }
 }

@@ -1,4 +1,4 @@
-//! Reads each variable and collects what is wrong.
+//! Reads each variable and collects what is wrong with it.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,26 +7,33 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::variables;
-use super::{
-    AccessConfig, Config, Environment, FirstUser, LimitsConfig, LogConfig, LogFormat,
-    PasswordConfig, Sockets,
-};
-use crate::access::networks::{self, is_separator};
+use super::{AccessConfig, Config, Environment, FirstUser, LimitsConfig, PasswordConfig, Sockets};
+use crate::access::networks;
 use crate::access::senders::{SenderPattern, canonical_domain};
 use crate::alerts::WebhookUrl;
-use crate::ledger::DefaultLimits;
 use crate::limits::guessing::GuessLimits;
+use crate::limits::limit::DefaultLimits;
 use crate::listener::Endpoint;
-use crate::password::{Cost, MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_PARALLELISM, Password};
-use crate::users::UserName;
+use crate::lists;
+use crate::logging::{LogConfig, LogFormat};
+use crate::password::{
+    Cost, MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_PARALLELISM, MAX_WORK_KIB, Password,
+};
+use crate::user_name::UserName;
 
-/// Reads variables and collects what is wrong with them.
+/// Reads variables, and keeps what is wrong with them.
 pub struct Reader<'a, E> {
     pub environment: &'a E,
     pub mistakes: Vec<String>,
+    /// What works, but an operator should know.
+    warnings: Vec<String>,
 }
 
-impl<E: Environment> Reader<'_, E> {
+impl<'a, E: Environment> Reader<'a, E> {
+    pub fn new(environment: &'a E) -> Self {
+        Self { environment, mistakes: Vec::new(), warnings: Vec::new() }
+    }
+
     pub fn config(&mut self) -> Option<Config> {
         let access = AccessConfig {
             allowed_networks: self.networks(),
@@ -50,6 +57,7 @@ impl<E: Environment> Reader<'_, E> {
             data_folder,
             first_user,
             log: log?,
+            warnings: std::mem::take(&mut self.warnings),
         })
     }
 
@@ -58,6 +66,16 @@ impl<E: Environment> Reader<'_, E> {
             .map(|name| self.endpoint(name));
         let [Some(sasl), Some(policy), Some(milter), Some(http)] = endpoints else { return None };
         self.distinct(&[&sasl, &policy, &milter, &http]);
+        // Whoever can connect says who the client is, and sends passwords in the clear.
+        for (name, endpoint) in
+            [("SASL_LISTEN", &sasl), ("POLICY_LISTEN", &policy), ("MILTER_LISTEN", &milter)]
+        {
+            if !endpoint.is_local() {
+                let expected = "expected a unix socket or an address of loopback: this protocol has \
+                                neither encryption nor authentication";
+                self.wrong(name, &endpoint.to_string(), expected);
+            }
+        }
         let events = match self.endpoint("EVENTS_LISTEN")? {
             Endpoint::Unix(path) => path,
             Endpoint::Inet(address) => {
@@ -98,7 +116,7 @@ impl<E: Environment> Reader<'_, E> {
         })
     }
 
-    /// A value of a type that says itself what is wrong with a text.
+    /// A value of a type whose parser says what is wrong with a text.
     pub fn parsed<T: FromStr<Err = String>>(&mut self, name: &str) -> Option<T> {
         let value = self.value_or_default(name);
         value.parse().map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
@@ -107,11 +125,11 @@ impl<E: Environment> Reader<'_, E> {
     fn sender_domains(&mut self) -> Vec<SenderPattern> {
         let value = self.value_or_default("ALLOWED_SENDER_DOMAINS");
         let mut domains = Vec::new();
-        for entry in value.split(is_separator).filter(|entry| !entry.is_empty()) {
+        for entry in lists::entries(&value) {
             match canonical_domain(entry) {
                 Some(domain) => domains.push(SenderPattern::Domain(domain)),
                 None => self.mistakes.push(format!(
-                    "ALLOWED_SENDER_DOMAINS: {entry:?} is no domain: write example.org"
+                    "ALLOWED_SENDER_DOMAINS: {entry:?} is not a domain: write example.org"
                 )),
             }
         }
@@ -121,7 +139,7 @@ impl<E: Environment> Reader<'_, E> {
     fn webhook(&mut self) -> Option<WebhookUrl> {
         let url = WebhookUrl::parse(self.secret("ALERT_WEBHOOK")?);
         if url.is_none() {
-            let mistake = "ALERT_WEBHOOK is no address: expected https://host/path";
+            let mistake = "ALERT_WEBHOOK is not a URL: expected https://host/path";
             self.mistakes.push(mistake.to_owned());
         }
         url
@@ -163,7 +181,13 @@ impl<E: Environment> Reader<'_, E> {
 
     fn networks(&mut self) -> Vec<IpNet> {
         let value = self.value_or_default("ALLOWED_NETWORKS");
-        networks::parse(&value).unwrap_or_else(|mistakes| {
+        let checked = networks::parse(&value).and_then(|networks| {
+            let warnings = networks::check_size(&networks)?;
+            self.warnings
+                .extend(warnings.iter().map(|warning| format!("ALLOWED_NETWORKS: {warning}")));
+            Ok(networks)
+        });
+        checked.unwrap_or_else(|mistakes| {
             self.mistakes
                 .extend(mistakes.iter().map(|mistake| format!("ALLOWED_NETWORKS: {mistake}")));
             Vec::new()
@@ -193,6 +217,13 @@ impl<E: Environment> Reader<'_, E> {
         // argon2 needs eight blocks of 1 KiB for each lane (RFC 9106 section 3.1).
         let memory_kib = self.number("ARGON2_MEMORY_KIB", 8 * parallelism, MAX_MEMORY_KIB);
         let iterations = self.number("ARGON2_ITERATIONS", 1, MAX_ITERATIONS);
+        let work = u64::from(memory_kib.unwrap_or(0)) * u64::from(iterations.unwrap_or(0));
+        if work > MAX_WORK_KIB {
+            self.mistakes.push(format!(
+                "ARGON2_MEMORY_KIB times ARGON2_ITERATIONS is {work}: expected at most \
+                 {MAX_WORK_KIB}, or a login would take longer than Postfix waits"
+            ));
+        }
         Cost {
             memory_kib: memory_kib.unwrap_or(default.memory_kib),
             iterations: iterations.unwrap_or(default.iterations),
@@ -229,7 +260,7 @@ impl<E: Environment> Reader<'_, E> {
                 if self.mistakes.iter().all(|mistake| !mistake.starts_with("SMTP_PASSWORD")) {
                     self.mistakes.push(
                         "SMTP_USERNAME is set without a password: set SMTP_PASSWORD or \
-                         SMTP_PASSWORD_FILE too"
+                         SMTP_PASSWORD_FILE, too"
                             .to_owned(),
                     );
                 }
@@ -237,7 +268,7 @@ impl<E: Environment> Reader<'_, E> {
             }
             (None, Some(_)) => {
                 self.mistakes.push(
-                    "SMTP_PASSWORD is set without SMTP_USERNAME: these two make a user who may \
+                    "SMTP_PASSWORD is set without SMTP_USERNAME: these two create a user who may \
                      log in here; for the login at your smarthost use RELAYHOST_USERNAME and \
                      RELAYHOST_PASSWORD"
                         .to_owned(),
@@ -254,14 +285,23 @@ impl<E: Environment> Reader<'_, E> {
         }
     }
 
+    /// What does not look like a path may be the secret itself, in the wrong variable.
+    fn wrong_path(&mut self, name: &str, path: &str, expected: &str) {
+        if path.starts_with('/') {
+            self.wrong(name, path, expected);
+        } else {
+            self.mistakes.push(format!("{name}: expected an absolute path of a file"));
+        }
+    }
+
     /// A secret from its variable or from the file that its `_FILE` twin names. One newline at the
-    /// end of the file is taken off, because editors and `echo` put it there; nothing else.
+    /// end of the file is removed, because editors and `echo` put it there; nothing else.
     fn secret(&mut self, name: &str) -> Option<zeroize::Zeroizing<String>> {
         let twin = format!("{name}_FILE");
         match (self.value(name), self.value(&twin)) {
             (None, None) => None,
             (Some(_), Some(_)) => {
-                self.mistakes.push(format!("{name} and {twin} are both set: keep one"));
+                self.mistakes.push(format!("{name} and {twin} are both set: keep only one"));
                 None
             }
             (Some(value), None) => Some(value.into()),
@@ -270,13 +310,13 @@ impl<E: Environment> Reader<'_, E> {
                     let text = zeroize::Zeroizing::new(text);
                     let line = text.strip_suffix('\n').unwrap_or(&text);
                     if line.is_empty() {
-                        self.wrong(&twin, &path, "the file is empty");
+                        self.wrong_path(&twin, &path, "the file is empty");
                         return None;
                     }
                     Some(line.to_owned().into())
                 }
                 Err(error) => {
-                    self.wrong(&twin, &path, &format!("cannot read this file: {error}"));
+                    self.wrong_path(&twin, &path, &format!("cannot read this file: {error}"));
                     None
                 }
             },

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::logging::LogFormat;
 
 impl Environment for BTreeMap<&str, &str> {
     fn get(&self, name: &str) -> Option<String> {
@@ -70,18 +71,18 @@ fn each_mistake_names_the_variable_its_value_and_what_would_be_right() {
         ),
         (
             ("ALLOWED_SENDER_DOMAINS", "exa mple..org"),
-            "ALLOWED_SENDER_DOMAINS: \"mple..org\" is no domain",
+            "ALLOWED_SENDER_DOMAINS: \"mple..org\" is not a domain",
         ),
-        (("RATE_LIMIT_USER", "many"), "RATE_LIMIT_USER: \"many\" is no limit: write 500/day"),
-        (("RATE_LIMIT_NETWORK", "5"), "RATE_LIMIT_NETWORK: \"5\" is no limit"),
+        (("RATE_LIMIT_USER", "many"), "RATE_LIMIT_USER: \"many\" is not a limit: write 500/day"),
+        (("RATE_LIMIT_NETWORK", "5"), "RATE_LIMIT_NETWORK: \"5\" is not a limit"),
         (("SUSPEND_AFTER", "1x"), "SUSPEND_AFTER: \"1x\": write 20x"),
         (
             ("LOGIN_FAILURES_ADDRESS", "0"),
-            "LOGIN_FAILURES_ADDRESS: \"0\" is no limit: write 10/hour",
+            "LOGIN_FAILURES_ADDRESS: \"0\" is not a limit: write 10/hour",
         ),
         (("LOGIN_TRUST_DAYS", "-1"), "LOGIN_TRUST_DAYS=\"-1\": expected a number from 0 to 365"),
         (("LOGIN_CACHE_SIZE", "big"), "LOGIN_CACHE_SIZE=\"big\": expected a number from 0"),
-        (("ALERT_WEBHOOK", "ftp://hunter2"), "ALERT_WEBHOOK is no address: expected https://"),
+        (("ALERT_WEBHOOK", "ftp://hunter2"), "ALERT_WEBHOOK is not a URL: expected https://"),
         (("POLICY_LISTEN", "unix:/run/relay/sasl.sock"), "each needs its own"),
         (("ALLOWED_NETWORK", "10.0.0.0/8"), "did you mean ALLOWED_NETWORKS?"),
     ];
@@ -122,6 +123,6 @@ fn a_secret_comes_from_a_file_without_its_last_newline_only() {
         read(&[("SMTP_USERNAME", "alice"), ("SMTP_PASSWORD", "x"), ("SMTP_PASSWORD_FILE", file)]);
     assert_eq!(
         both.unwrap_err().0,
-        ["SMTP_PASSWORD and SMTP_PASSWORD_FILE are both set: keep one"]
+        ["SMTP_PASSWORD and SMTP_PASSWORD_FILE are both set: keep only one"]
     );
 }

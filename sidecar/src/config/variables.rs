@@ -130,10 +130,10 @@ pub fn typos(names: &[String]) -> Vec<String> {
         let Some((distance, nearest)) = nearest else { continue };
         let looks_like_ours = OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         if distance <= 2 {
-            mistakes.push(format!("{name} is no setting: did you mean {nearest}?"));
+            mistakes.push(format!("{name} is not a setting: did you mean {nearest}?"));
         } else if looks_like_ours {
             mistakes
-                .push(format!("{name} is no setting: remove it; .env.example has all there are"));
+                .push(format!("{name} is not a setting: remove it; .env.example lists them all"));
         }
     }
     mistakes
@@ -161,8 +161,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "ALOWED_NETWORKS is no setting: did you mean ALLOWED_NETWORKS?",
-                "SMTP_USER is no setting: remove it; .env.example has all there are",
+                "ALOWED_NETWORKS is not a setting: did you mean ALLOWED_NETWORKS?",
+                "SMTP_USER is not a setting: remove it; .env.example lists them all",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! What is kept of one user or network client besides its record: usage and logins. Pure.
+//! What is kept of one user or client besides the user record: usage and logins. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,15 +7,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::client_network;
-use super::rate::Usage;
-use crate::users::UserName;
+use super::usage::Usage;
+use crate::addresses::client_network;
+use crate::user_name::UserName;
 
 /// Whose account it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AccountKey {
     User(UserName),
-    /// A client known by its network: an IPv4 address, or the first address of a /64.
+    /// A client that sends without a login: an IPv4 address, or the first address of a /64.
     Network(IpAddr),
 }
 
@@ -46,15 +46,19 @@ impl FromStr for AccountKey {
     }
 }
 
-/// Addresses that are remembered for one user; of more, the longest unused is forgotten.
+/// Addresses remembered for one user; beyond that, the one unused for longest is forgotten.
 const MAX_KNOWN: usize = 16;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
+    /// The id of the user record that this belongs to, so that somebody who is given the name of a
+    /// removed user inherits nothing. 0 for clients, and for records of the first release.
+    #[serde(default)]
+    pub owner: u64,
     pub usage: Usage,
-    /// The last login with each password, by its label.
+    /// The last login with each password, by the password's label.
     pub last_logins: BTreeMap<String, LastLogin>,
-    /// When each address last logged in well.
+    /// When each address last logged in successfully.
     known: Vec<(IpAddr, u64)>,
 }
 
@@ -66,8 +70,13 @@ pub struct LastLogin {
 }
 
 impl Account {
-    /// Notes a good login.
-    pub fn note_login(&mut self, now: u64, label: &str, address: Option<IpAddr>) {
+    /// An account in which nothing is counted yet.
+    pub fn of(owner: u64) -> Self {
+        Self { owner, ..Self::default() }
+    }
+
+    /// Remembers a successful login.
+    pub fn record_login(&mut self, now: u64, label: &str, address: Option<IpAddr>) {
         self.last_logins.insert(label.to_owned(), LastLogin { time: now, address });
         let Some(address) = address.map(client_network) else { return };
         self.known.retain(|(known, _)| *known != address);
@@ -77,15 +86,19 @@ impl Account {
         }
     }
 
-    /// Whether this address logged in well in the last `trust` seconds.
+    /// Whether this address logged in successfully in the last `trust` seconds. A clock that was
+    /// ahead is not trusted until real time catches up.
     pub fn knows(&self, now: u64, address: IpAddr, trust: u64) -> bool {
-        let address = client_network(address);
-        self.known
-            .iter()
-            .any(|(known, when)| *known == address && now.saturating_sub(*when) < trust)
+        self.last_login_from(address).is_some_and(|when| now.abs_diff(when) < trust)
     }
 
-    /// Whether nothing in it is of use any more.
+    /// When this address last logged in successfully, if that is remembered.
+    pub fn last_login_from(&self, address: IpAddr) -> Option<u64> {
+        let address = client_network(address);
+        self.known.iter().find(|(known, _)| *known == address).map(|(_, when)| *when)
+    }
+
+    /// Whether nothing in it is of use any longer.
     pub fn is_over(&self, now: u64) -> bool {
         self.last_logins.is_empty() && self.usage.is_over(now)
     }
@@ -99,13 +112,30 @@ mod tests {
     fn an_address_is_known_for_some_days_after_a_login() {
         let mut account = Account::default();
         let home: IpAddr = "2001:db8::1".parse().unwrap();
-        account.note_login(1_000, "default", Some(home));
+        account.record_login(1_000, "default", Some(home));
         assert!(account.knows(1_999, "2001:db8::2".parse().unwrap(), 1_000));
         assert!(!account.knows(2_000, home, 1_000));
         assert!(!account.knows(1_000, "192.0.2.1".parse().unwrap(), 1_000));
         for last in 0..MAX_KNOWN {
-            account.note_login(1_001, "default", Some(IpAddr::from([192, 0, 2, last as u8])));
+            account.record_login(1_001, "default", Some(IpAddr::from([192, 0, 2, last as u8])));
         }
-        assert!(!account.knows(1_001, home, 1_000), "the longest unused is forgotten");
+        assert!(!account.knows(1_001, home, 1_000), "the one unused for longest is forgotten");
+    }
+
+    #[test]
+    fn an_account_of_the_first_release_is_read() {
+        let mut json = serde_json::to_value(Account::default()).unwrap();
+        json.as_object_mut().unwrap().remove("owner");
+        assert_eq!(serde_json::from_value::<Account>(json).unwrap().owner, 0);
+    }
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        for text in ["user:alice", "user:a:b", "network:192.0.2.7", "network:2001:db8::"] {
+            assert_eq!(text.parse::<AccountKey>().map(|key| key.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "alice", "user:", "network:x", "other:x"] {
+            assert!(text.parse::<AccountKey>().is_err(), "{text}");
+        }
     }
 }

@@ -1,20 +1,25 @@
-//! Guessing passwords: by client address and by user, counting *distinct* wrong ones. Pure.
+//! Guessing passwords: *distinct* wrong ones are counted, by client address and by user. Pure.
 //!
-//! A phone with an old password tries the same one for ever, and counts once: it does not lock its
-//! owner out. Whether the user exists makes no difference. A user who is guessed at from all over
-//! the world can still log in from an address that logged in well in the last days; the caller
-//! knows those.
+//! A phone with an old password tries the same one for ever, and that counts once: it locks nobody
+//! out. Whether the user exists makes no difference to what is counted.
+//!
+//! Over its limit an address is refused. A user must not be: strangers could then lock anybody out,
+//! and a server at home has a new address every day. So a user over the limit is only slowed down,
+//! and only where a password could be guessed at all: one password is looked at every [`PACE`]
+//! seconds, and everybody else is told to come back. Addresses that have not been guessing have a
+//! turn of their own, so that a thousand guessers do not crowd out somebody who just arrived. So do
+//! addresses that the user is known to log in from, in case they share one with a guesser.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::client_network;
+use crate::addresses::client_network;
 use crate::bounded::BoundedMap;
 
 /// Identifies a user and password without being either: a keyed hash.
 pub type Fingerprint = u64;
 
-/// How many distinct wrong passwords are too many, and for how long each counts.
+/// The most distinct wrong passwords in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuessLimit {
     /// 0 is no limit.
@@ -23,16 +28,25 @@ pub struct GuessLimit {
     pub window: u64,
 }
 
-/// The most that is counted for one address or user.
+/// The most that can be counted for one address or user.
 const MAX_LIMIT: usize = 1_000;
+
+/// Seconds between two looks at a password where a limit was passed. With three turns a user that
+/// is 8,640 a day, which with the default limit of 100 stays below 10,000 guesses.
+pub const PACE: u64 = 30;
+/// An address that was told to come back this often has lost its place among the newcomers.
+const NEWCOMER_TRIES: u32 = 5;
+/// For how many seconds an address is remembered as one that was told to come back.
+const DEFERRALS_COUNT_FOR: u64 = 3_600;
 
 impl FromStr for GuessLimit {
     type Err = String;
 
     /// Reads `10/hour`, `100/day` or `off`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("{text:?} is no limit: write 10/hour, 100/day (at most {MAX_LIMIT}) or off");
+        let expected = || {
+            format!("{text:?} is not a limit: write 10/hour, 100/day (at most {MAX_LIMIT}) or off")
+        };
         if text.eq_ignore_ascii_case("off") {
             return Ok(Self { most: 0, window: 3_600 });
         }
@@ -54,11 +68,37 @@ pub struct GuessLimits {
     pub per_user: GuessLimit,
 }
 
-/// Why a login is refused before its password is looked at.
+/// A login about to be checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// `None` where many clients share the address, so that nothing can be held against it.
+    pub address: Option<IpAddr>,
+    pub user: &'a str,
+    pub target: Target,
+    /// Whether this address logged in as this user lately.
+    pub known: bool,
+}
+
+/// Who a login claims to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GuessedBy {
-    Address,
-    User,
+pub enum Target {
+    /// Nobody. Treated as somebody with a password that could be guessed.
+    Nobody,
+    /// A user with at least one password that could be guessed.
+    Guessable,
+    /// A user whose passwords are all too long and random for that.
+    Unguessable,
+}
+
+/// What to do with a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Check the password.
+    Check,
+    /// Refuse it: this address has guessed too much.
+    AddressOverLimit,
+    /// Ask the client to come back: somebody is guessing this user's password.
+    ComeBack,
 }
 
 /// Wrong passwords and when each was last tried; at most as many as the limit.
@@ -72,32 +112,95 @@ impl Wrong {
             return;
         }
         if self.0.len() >= limit.most.max(1) {
-            // At the limit nothing more is learnt by counting; the oldest makes room.
-            if let Some(oldest) = self.0.iter().enumerate().min_by_key(|(_, (_, when))| *when) {
-                let position = oldest.0;
+            // At the limit, counting more would tell nothing new; the oldest makes room.
+            let oldest = self.0.iter().enumerate().min_by_key(|(_, (_, when))| *when);
+            if let Some((position, _)) = oldest {
                 self.0.swap_remove(position);
             }
         }
         self.0.push((fingerprint, now));
     }
 
-    /// A clock that was set back makes entries of the future; they count.
+    /// An entry from the future, which a clock that was ahead left behind, counts only as long as
+    /// any other.
+    fn recent(&self, now: u64, limit: GuessLimit) -> usize {
+        self.0.iter().filter(|(_, when)| now.abs_diff(*when) < limit.window).count()
+    }
+
     fn at_limit(&self, now: u64, limit: GuessLimit) -> bool {
-        let recent = self.0.iter().filter(|(_, when)| now.saturating_sub(*when) < limit.window);
-        limit.most > 0 && recent.count() >= limit.most
+        limit.most > 0 && self.recent(now, limit) >= limit.most
     }
 }
 
-/// The tables of wrong passwords. Bounded: under a flood of addresses or names, those longest
-/// silent are forgotten.
+#[derive(Debug, Default)]
+struct ByAddress {
+    wrong: Wrong,
+    /// How often it was told to come back, and when it was last.
+    deferrals: u32,
+    last_deferral: u64,
+}
+
+impl ByAddress {
+    fn is_newcomer(&self, now: u64, limit: GuessLimit) -> bool {
+        let forgotten = now.saturating_sub(self.last_deferral) >= DEFERRALS_COUNT_FOR;
+        self.wrong.recent(now, limit) == 0 && (forgotten || self.deferrals <= NEWCOMER_TRIES)
+    }
+
+    fn deferred(&mut self, now: u64) {
+        if now.saturating_sub(self.last_deferral) >= DEFERRALS_COUNT_FOR {
+            self.deferrals = 0;
+        }
+        self.deferrals = self.deferrals.saturating_add(1);
+        self.last_deferral = now;
+    }
+}
+
+#[derive(Debug, Default)]
+struct ByUser {
+    wrong: Wrong,
+    /// When each kind of client last had a password looked at.
+    last_look: [Option<u64>; 3],
+}
+
+/// Who shares a turn.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Newcomers,
+    Known,
+    Others,
+}
+
+impl ByUser {
+    /// Takes the turn, if it is free.
+    fn take_turn(&mut self, now: u64, turn: Turn) -> bool {
+        let [newcomers, known, others] = &mut self.last_look;
+        let last_look = match turn {
+            Turn::Newcomers => newcomers,
+            Turn::Known => known,
+            Turn::Others => others,
+        };
+        // After a clock was set back the turn is free at once, and not only when it catches up.
+        let busy = last_look.is_some_and(|last| (last..last + PACE).contains(&now));
+        if !busy {
+            *last_look = Some(now);
+        }
+        !busy
+    }
+}
+
+/// The tables of wrong passwords. Bounded: under a flood of addresses or names, those not heard of
+/// for longest are forgotten.
 #[derive(Debug)]
 pub struct Guesses {
     limits: GuessLimits,
-    by_address: BoundedMap<IpAddr, Wrong>,
-    by_user: BoundedMap<String, Wrong>,
+    by_address: BoundedMap<IpAddr, ByAddress>,
+    by_user: BoundedMap<String, ByUser>,
+    /// Names of nobody have a table of their own: made-up names cannot push out real ones.
+    by_nobody: BoundedMap<String, ByUser>,
 }
 
-/// Addresses and names that are remembered: with ten passwords each, about 8 MiB in all.
+/// Addresses, users and other names that are remembered, each: with ten passwords apiece, about
+/// 12 MiB in all.
 pub const MAX_REMEMBERED: usize = 16_384;
 
 impl Guesses {
@@ -106,149 +209,82 @@ impl Guesses {
             limits,
             by_address: BoundedMap::new(MAX_REMEMBERED),
             by_user: BoundedMap::new(MAX_REMEMBERED),
+            by_nobody: BoundedMap::new(MAX_REMEMBERED),
         }
     }
 
-    /// Whether a login from this address as this user is refused unseen. `known` says that this
-    /// address has logged in as this user lately.
-    pub fn judge(
-        &self,
-        now: u64,
-        address: Option<IpAddr>,
-        user: &str,
-        known: bool,
-    ) -> Option<GuessedBy> {
-        let limits = &self.limits;
-        let by_address = address.map(client_network).and_then(|a| self.by_address.peek(&a));
-        if by_address.is_some_and(|wrong| wrong.at_limit(now, limits.per_address)) {
-            return Some(GuessedBy::Address);
+    /// Whether the password of this login is looked at now. When it is, that takes the turn.
+    pub fn judge(&mut self, now: u64, attempt: &Attempt<'_>) -> Judgement {
+        let limits = self.limits;
+        let address = attempt.address.map(client_network);
+        let by_address = address.and_then(|address| self.by_address.peek(&address));
+        let guesses = by_address.is_some_and(|by| by.wrong.at_limit(now, limits.per_address));
+        let guessed = |by: &ByUser| by.wrong.at_limit(now, limits.per_user);
+        let exempt = attempt.known || attempt.target == Target::Unguessable;
+        let turn = if guesses && attempt.known {
+            Turn::Known
+        } else if guesses {
+            return Judgement::AddressOverLimit;
+        } else if exempt || !self.table(attempt.target).peek(attempt.user).is_some_and(guessed) {
+            return Judgement::Check;
+        } else if by_address.map_or(address.is_some(), |by| by.is_newcomer(now, limits.per_address))
+        {
+            Turn::Newcomers
+        } else {
+            Turn::Others
+        };
+        let user = self.table_mut(attempt.target).touch(attempt.user, ByUser::default);
+        if user.is_none_or(|user| user.take_turn(now, turn)) {
+            return Judgement::Check;
         }
-        let by_user = self.by_user.peek(&user.to_owned());
-        let guessed = by_user.is_some_and(|wrong| wrong.at_limit(now, limits.per_user));
-        (guessed && !known).then_some(GuessedBy::User)
+        if let Some(by) = address.and_then(|a| self.by_address.touch(&a, ByAddress::default)) {
+            by.deferred(now);
+        }
+        Judgement::ComeBack
     }
 
-    /// Whether this very password was wrong for this user lately: it need not be hashed again.
-    pub fn known_wrong(&self, user: &str, fingerprint: Fingerprint) -> bool {
-        let wrong = self.by_user.peek(&user.to_owned());
-        wrong.is_some_and(|wrong| wrong.0.iter().any(|(known, _)| *known == fingerprint))
+    /// Whether this very password was already wrong for this user: it need not be hashed again.
+    pub fn is_known_wrong(&self, attempt: &Attempt<'_>, fingerprint: Fingerprint) -> bool {
+        let by_user = self.table(attempt.target).peek(attempt.user);
+        by_user.is_some_and(|by| by.wrong.0.iter().any(|(known, _)| *known == fingerprint))
     }
 
     /// Counts a wrong password.
-    pub fn wrong(
-        &mut self,
-        now: u64,
-        address: Option<IpAddr>,
-        user: &str,
-        fingerprint: Fingerprint,
-    ) {
-        let address = address.map(client_network);
-        if let Some(wrong) = address.and_then(|a| self.by_address.touch(&a, Wrong::default)) {
-            wrong.add(fingerprint, now, self.limits.per_address);
+    pub fn count_wrong(&mut self, now: u64, attempt: &Attempt<'_>, fingerprint: Fingerprint) {
+        let limits = self.limits;
+        let address = attempt.address.map(client_network);
+        if let Some(by) = address.and_then(|a| self.by_address.touch(&a, ByAddress::default)) {
+            by.wrong.add(fingerprint, now, limits.per_address);
         }
-        if let Some(wrong) = self.by_user.touch(&user.to_owned(), Wrong::default) {
-            wrong.add(fingerprint, now, self.limits.per_user);
+        if let Some(by) = self.table_mut(attempt.target).touch(attempt.user, ByUser::default) {
+            by.wrong.add(fingerprint, now, limits.per_user);
+        }
+    }
+
+    fn table(&self, target: Target) -> &BoundedMap<String, ByUser> {
+        match target {
+            Target::Nobody => &self.by_nobody,
+            Target::Guessable | Target::Unguessable => &self.by_user,
+        }
+    }
+
+    fn table_mut(&mut self, target: Target) -> &mut BoundedMap<String, ByUser> {
+        match target {
+            Target::Nobody => &mut self.by_nobody,
+            Target::Guessable | Target::Unguessable => &mut self.by_user,
         }
     }
 
     /// Addresses and names in the tables.
     pub fn remembered(&self) -> usize {
-        self.by_address.entries() + self.by_user.entries()
+        self.by_address.entries() + self.by_user.entries() + self.by_nobody.entries()
     }
 
-    /// How many were forgotten for want of room since the last call.
+    /// How many were dropped to make room since the last call.
     pub fn take_evicted(&mut self) -> u64 {
-        self.by_address.take_evicted() + self.by_user.take_evicted()
+        self.by_address.take_evicted() + self.by_user.take_evicted() + self.by_nobody.take_evicted()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: GuessLimits = GuessLimits {
-        per_address: GuessLimit { most: 3, window: 3600 },
-        per_user: GuessLimit { most: 5, window: 3600 },
-    };
-
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
-    }
-
-    #[test]
-    fn the_same_wrong_password_counts_once() {
-        let mut guesses = Guesses::new(LIMITS);
-        for second in 0..10_000 {
-            guesses.wrong(second, address("192.0.2.7"), "alice", 42);
-        }
-        assert_eq!(guesses.judge(10_000, address("192.0.2.7"), "alice", false), None);
-        assert!(guesses.known_wrong("alice", 42));
-        assert!(!guesses.known_wrong("alice", 43) && !guesses.known_wrong("bob", 42));
-    }
-
-    #[test]
-    fn distinct_ones_count_by_address_and_for_each_user() {
-        let mut guesses = Guesses::new(LIMITS);
-        for guess in 0..3 {
-            guesses.wrong(0, address("192.0.2.7"), "alice", guess);
-        }
-        let by_address = Some(GuessedBy::Address);
-        assert_eq!(guesses.judge(1, address("192.0.2.7"), "bob", true), by_address);
-        assert_eq!(guesses.judge(1, address("192.0.2.8"), "alice", false), None);
-        assert_eq!(guesses.judge(3600, address("192.0.2.7"), "alice", false), None);
-    }
-
-    #[test]
-    fn a_user_guessed_at_from_everywhere_can_log_in_from_a_known_address() {
-        let mut guesses = Guesses::new(LIMITS);
-        for guess in 0..5 {
-            guesses.wrong(0, address(&format!("198.51.100.{guess}")), "alice", guess);
-        }
-        let by_user = Some(GuessedBy::User);
-        assert_eq!(guesses.judge(1, address("192.0.2.7"), "alice", false), by_user);
-        assert_eq!(guesses.judge(1, address("192.0.2.7"), "alice", true), None);
-        assert_eq!(guesses.judge(1, None, "alice", false), by_user);
-        assert_eq!(guesses.judge(1, address("192.0.2.7"), "bob", false), None);
-    }
-
-    #[test]
-    fn an_ipv6_guesser_cannot_hide_in_its_64() {
-        let mut guesses = Guesses::new(LIMITS);
-        for guess in 0..3 {
-            guesses.wrong(0, address(&format!("2001:db8::{guess:x}")), "alice", guess);
-        }
-        let judged = guesses.judge(1, address("2001:db8::ffff"), "bob", false);
-        assert_eq!(judged, Some(GuessedBy::Address));
-    }
-
-    #[test]
-    fn limits_are_read() {
-        assert_eq!("10/hour".parse(), Ok(GuessLimit { most: 10, window: 3_600 }));
-        assert_eq!("100/d".parse(), Ok(GuessLimit { most: 100, window: 86_400 }));
-        assert_eq!("off".parse(), Ok(GuessLimit { most: 0, window: 3_600 }));
-        for text in ["", "10", "0/hour", "1001/hour", "+5/hour", "10/week"] {
-            assert!(text.parse::<GuessLimit>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_limit_of_zero_is_off() {
-        let off = GuessLimit { most: 0, window: 3600 };
-        let mut guesses = Guesses::new(GuessLimits { per_address: off, per_user: off });
-        for guess in 0..100 {
-            guesses.wrong(0, address("192.0.2.7"), "alice", guess);
-        }
-        assert_eq!(guesses.judge(1, address("192.0.2.7"), "alice", false), None);
-    }
-
-    #[test]
-    fn a_flood_of_addresses_is_bounded_and_says_what_it_forgot() {
-        let mut guesses = Guesses::new(LIMITS);
-        for number in 0..100_000_u32 {
-            let address = IpAddr::from(number.to_be_bytes());
-            guesses.wrong(0, Some(address), &format!("user{number}"), 1);
-        }
-        assert!(guesses.remembered() <= 2 * MAX_REMEMBERED + 2);
-        assert!(guesses.take_evicted() > 100_000);
-    }
-}
+mod tests;

@@ -1,4 +1,9 @@
 use super::*;
+use crate::metrics::Registry;
+
+fn metrics() -> ServiceMetrics {
+    ServiceMetrics::register(&Registry::default()).unwrap()
+}
 
 #[test]
 fn endpoints_are_read_or_refused() {
@@ -25,7 +30,7 @@ fn endpoints_are_read_or_refused() {
 async fn a_stale_socket_is_replaced_and_one_in_use_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let endpoint = Endpoint::Unix(folder.path().join("x.sock"));
-    let metrics = Metrics::new().unwrap();
+    let metrics = metrics();
     let first = Listener::bind(&endpoint, Service::Sasl, &metrics).await.unwrap();
     let second = Listener::bind(&endpoint, Service::Sasl, &metrics).await;
     assert!(matches!(second, Err(BindError::InUse(_))), "{second:?}");
@@ -44,8 +49,22 @@ async fn the_socket_is_for_the_owner_and_the_group() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.sock");
     let endpoint = Endpoint::Unix(path.clone());
-    let _listener =
-        Listener::bind(&endpoint, Service::Sasl, &Metrics::new().unwrap()).await.unwrap();
+    let _listener = Listener::bind(&endpoint, Service::Sasl, &metrics()).await.unwrap();
     assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o660);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file left");
+}
+
+#[test]
+fn what_only_this_machine_can_reach() {
+    for (endpoint, expected) in [
+        ("unix:/run/x", true),
+        ("inet:127.0.0.1:1", true),
+        ("inet:[::1]:1", true),
+        ("inet:localhost:1", true),
+        ("inet:0.0.0.0:1", false),
+        ("inet:192.0.2.1:1", false),
+        ("inet:sidecar:1", false),
+    ] {
+        assert_eq!(Endpoint::parse(endpoint).unwrap().is_local(), expected, "{endpoint}");
+    }
 }

@@ -1,8 +1,8 @@
-//! The glue to indymilter: which stages Postfix tells us of, and what we note in each.
+//! The glue to indymilter: which stages Postfix tells us of, and what we keep of each.
 //!
-//! Callbacks note facts and answer nothing; the decision is made once, at end of message. Each
-//! answer would cost Postfix a round trip, and there are two for a message: the negotiation and
-//! the end of message. Nothing is ever answered with ACCEPT, which would skip what follows.
+//! Callbacks collect facts and answer nothing; the decision is made once, at end of message. Every
+//! answer would cost Postfix a round trip, and a message has two: the negotiation and the end of
+//! message. Nothing is ever answered with ACCEPT, which would skip what follows.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -15,22 +15,21 @@ use indymilter::{
 
 use super::rules;
 use super::session::{Message, Session};
-use crate::access::{self, Action, Rules, Verdict};
-use crate::metrics::{Metrics, Service};
+use crate::access::{Action, Verdict};
+use crate::decision::Decider;
+use crate::labels::Label;
 use crate::printable::Printable;
 use crate::reply::Reply;
-use crate::users;
-use crate::users::store::{StoreError, UserStore};
+use crate::service::{Service, ServiceMetrics};
 
 /// What all sessions share.
 #[derive(Debug)]
 pub struct MilterService {
-    pub rules: Arc<Rules>,
-    pub store: UserStore,
-    pub metrics: Metrics,
+    pub decider: Arc<Decider>,
+    pub services: ServiceMetrics,
 }
 
-/// Stages that we need nothing of, and stages after which Postfix need not wait.
+/// Stages that we need nothing from, and stages after which Postfix need not wait.
 fn wanted_options() -> ProtoOpts {
     ProtoOpts::NO_HELO
         | ProtoOpts::NO_DATA
@@ -43,12 +42,12 @@ fn wanted_options() -> ProtoOpts {
         | ProtoOpts::NOREPLY_HEADER
 }
 
-/// The macros we ask for. Postfix sends neither {client_addr} nor {daemon_port} by default. Each
-/// list has one that is always there (j, {mail_addr}, {rcpt_addr}, i): indymilter keeps the macros
-/// of an earlier message when a list comes empty, and the login of one client would be another's.
+/// The macros we ask for. Postfix does not send {daemon_port} by default. Every list has one that is
+/// always there (j, {mail_addr}, {rcpt_addr}, i): indymilter keeps the macros of an earlier message
+/// when a list comes empty, and the login of one client would become another's.
 fn wanted_macros() -> HashMap<MacroStage, CString> {
     let lists = [
-        (MacroStage::Connect, c"j {client_addr} {client_port} {daemon_port}"),
+        (MacroStage::Connect, c"j {daemon_port}"),
         (MacroStage::Mail, c"{mail_addr} {auth_authen} {auth_type} {tls_version}"),
         (MacroStage::Rcpt, c"{rcpt_addr}"),
         (MacroStage::Eom, c"i"),
@@ -65,11 +64,11 @@ pub fn callbacks(service: &Arc<MilterService>) -> Callbacks<Session> {
         })
         .on_connect(|context, _name, address| Box::pin(async move { connect(context, &address) }))
         .on_mail(|context, arguments| Box::pin(async move { mail(context, &arguments) }))
-        .on_rcpt(|context, _arguments| Box::pin(async move { rcpt(context) }))
+        .on_rcpt(|context, arguments| Box::pin(async move { rcpt(context, &arguments) }))
         .on_header(|context, name, value| Box::pin(async move { header(context, &name, &value) }))
         .on_eom(move |context| {
             let service = Arc::clone(&at_eom);
-            Box::pin(async move { end_of_message(&service, context) })
+            Box::pin(async move { end_of_message(&service, context).await })
         })
         .on_abort(|context| Box::pin(async move { abort(context) }))
 }
@@ -96,10 +95,10 @@ fn connect(context: &mut Context<Session>, address: &SocketInfo) -> Status {
     session.server_port = server_port;
     session.client = match address {
         SocketInfo::Inet(address) => Some(address.ip().to_canonical()),
-        // A client that hung up already, or none of the Internet: it matches no network.
+        // A client that has hung up already, or that is not on the Internet: it matches no network.
         SocketInfo::Unix(_) | SocketInfo::Unknown => None,
     };
-    noted(session, ProtoOpts::NOREPLY_CONNECT)
+    go_on(session, ProtoOpts::NOREPLY_CONNECT)
 }
 
 fn mail(context: &mut Context<Session>, arguments: &[CString]) -> Status {
@@ -112,19 +111,19 @@ fn mail(context: &mut Context<Session>, arguments: &[CString]) -> Status {
     };
     let Some(session) = &mut context.data else { return Status::Tempfail };
     session.message = message;
-    noted(session, ProtoOpts::NOREPLY_MAIL)
+    go_on(session, ProtoOpts::NOREPLY_MAIL)
 }
 
-fn rcpt(context: &mut Context<Session>) -> Status {
+fn rcpt(context: &mut Context<Session>, arguments: &[CString]) -> Status {
     let Some(session) = &mut context.data else { return Status::Tempfail };
-    session.message.recipients = session.message.recipients.saturating_add(1);
-    noted(session, ProtoOpts::NOREPLY_RCPT)
+    session.message.add_recipient(arguments.first().map(|recipient| recipient.to_bytes()));
+    go_on(session, ProtoOpts::NOREPLY_RCPT)
 }
 
 fn header(context: &mut Context<Session>, name: &CStr, value: &CStr) -> Status {
     let Some(session) = &mut context.data else { return Status::Tempfail };
-    session.message.author_fields.note(name.to_bytes(), value.to_bytes());
-    noted(session, ProtoOpts::NOREPLY_HEADER)
+    session.message.author_fields.add(name.to_bytes(), value.to_bytes());
+    go_on(session, ProtoOpts::NOREPLY_HEADER)
 }
 
 fn abort(context: &mut Context<Session>) -> Status {
@@ -134,28 +133,35 @@ fn abort(context: &mut Context<Session>) -> Status {
     Status::Continue
 }
 
-/// Postfix waits for no answer where that was agreed on.
-fn noted(session: &Session, no_reply: ProtoOpts) -> Status {
+/// Postfix does not wait for an answer where that was agreed on.
+fn go_on(session: &Session, no_reply: ProtoOpts) -> Status {
     if session.agreed.contains(no_reply) { Status::Noreply } else { Status::Continue }
 }
 
-/// Facts, decision, effects.
-fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) -> Status {
+/// Question, answer, effects.
+async fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) -> Status {
     let queue_id = text(context.macros.get(c"i"));
     let Some(session) = &mut context.data else { return Status::Tempfail };
-    let status = match decide(service, session) {
+    let status = match service.decider.answer(rules::question(session)).await {
         Ok(verdict) => {
-            service.metrics.decision(Service::Milter, &verdict);
+            service.decider.metrics.count(Service::Milter, &verdict);
             log_decision(session, &queue_id, &verdict);
             match verdict.action {
                 Action::Permit => Status::Continue,
-                Action::Refuse(reply) => refuse(&mut context.reply, &reply, Status::Reject),
+                Action::Refuse(reply) => {
+                    let status =
+                        if reply.is_temporary() { Status::Tempfail } else { Status::Reject };
+                    refuse(&mut context.reply, &reply, status)
+                }
             }
         }
         Err(error) => {
-            service.metrics.trouble(Service::Milter);
-            tracing::error!(%queue_id, %error, "message not decided; the client is told to come back");
-            let reply = Reply::temporary(51, "3.0", "Temporary failure, please try again");
+            service.services.trouble.inc(Service::Milter);
+            tracing::error!(
+                %queue_id, %error,
+                "message not decided; the client is told to try again later"
+            );
+            let reply = Reply::temporary(51, "3.0", "Temporary failure, please try again later");
             refuse(&mut context.reply, &reply, Status::Tempfail)
         }
     };
@@ -163,15 +169,8 @@ fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) ->
     status
 }
 
-fn decide(service: &MilterService, session: &Session) -> Result<Verdict, StoreError> {
-    let user = session.message.user.as_deref();
-    let found = user.map(|user| users::find(&service.store, user)).transpose()?.flatten();
-    let login = user.map(|user| users::login(user, found.as_ref(), users::now()));
-    Ok(access::decide(&service.rules, &rules::facts(session, login)))
-}
-
-/// Sets the reply that goes with the status. Should indymilter not take it, Postfix has its own
-/// text for the same status.
+/// Sets the reply that goes with the status. Should indymilter refuse it, Postfix has a text of its
+/// own for the same status.
 fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Status {
     // A lone percent sign is removed by Postfix.
     let line = reply.text().replace('%', "%%");
@@ -182,17 +181,25 @@ fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Stat
     status
 }
 
+/// The one line of a message, whether it is accepted or refused.
 fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
     let message = &session.message;
     let client = session.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+    let named = message.named_recipients.iter().map(|to| Printable(to).to_string());
+    let mut to = named.collect::<Vec<_>>().join(",");
+    if message.recipients as usize > message.named_recipients.len() {
+        to.push_str(",…");
+    }
     tracing::info!(
-        action = %verdict.action.label(),
+        action = %verdict.reason.action(),
         reason = %verdict.reason.label(),
         %client,
         port = %session.server_port,
+        tls = message.tls,
         user = %Printable(message.user.as_deref().unwrap_or_default()),
         sender = %Printable(&message.sender),
         recipients = message.recipients,
+        %to,
         %queue_id,
         "milter"
     );

@@ -1,18 +1,20 @@
-//! What the milter noted, as facts for the decision. Pure.
+//! What the milter asks at end of message. Pure.
 
 use super::session::Session;
 use crate::access::senders::EnvelopeSender;
-use crate::access::{Facts, Login};
+use crate::decision::{Question, Stage};
 
-/// The facts of a finished message. The same ones that policy had, gathered on another way.
-pub fn facts(session: &Session, login: Option<Login>) -> Facts {
+/// The question about a finished message: policy's question, with what came after it.
+pub fn question(session: &Session) -> Question<'_> {
     let message = &session.message;
-    Facts {
+    Question {
         client: session.client,
-        login,
+        user: message.user.as_deref(),
         tls: message.tls,
         sender: EnvelopeSender::from_milter(&message.sender),
         authors: message.author_fields.authors(),
+        // A message has at least one recipient, even where Postfix told of none.
+        stage: Stage::Message { recipients: message.recipients.max(1) },
     }
 }
 
@@ -21,18 +23,22 @@ mod tests {
     use indymilter::ProtoOpts;
 
     use super::*;
-    use crate::access::networks::Networks;
-    use crate::access::{Action, Reason, Rules, decide};
 
     #[test]
-    fn a_session_of_which_nothing_was_noted_may_not_relay() {
-        let rules = Rules {
-            networks: Networks::default(),
-            login_enabled: true,
-            network_senders: Vec::new(),
-        };
-        let verdict = decide(&rules, &facts(&Session::new(ProtoOpts::empty()), None));
-        assert!(matches!(verdict.action, Action::Refuse(_)));
-        assert_eq!(verdict.reason, Reason::AddressUnknown);
+    fn a_session_of_which_nothing_is_known_claims_nothing() {
+        let session = Session::new(ProtoOpts::empty());
+        let question = question(&session);
+        assert_eq!((question.client, question.user, question.tls), (None, None, false));
+        assert_eq!(question.stage, Stage::Message { recipients: 1 });
+    }
+
+    #[test]
+    fn recipients_are_counted_without_end_and_named_up_to_a_point() {
+        let mut session = Session::new(ProtoOpts::empty());
+        for _ in 0..1_000 {
+            session.message.add_recipient(Some(b"<bob@example.net>"));
+        }
+        assert_eq!(question(&session).stage, Stage::Message { recipients: 1_000 });
+        assert!(session.message.named_recipients.len() < 10);
     }
 }

@@ -1,4 +1,4 @@
-//! What was noted of an SMTP session and of its current message.
+//! What is known of an SMTP session and of its current message.
 
 use std::net::IpAddr;
 
@@ -18,20 +18,36 @@ pub struct Session {
     pub message: Message,
 }
 
-/// Lives from MAIL to the end of the message, or to its abort.
+/// Recipients of one message that the log names; their number is counted without end.
+const NAMED_RECIPIENTS: usize = 5;
+
+/// Lives from MAIL to the end of the message, or until it is aborted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// As Postfix passed it on; `None` when nobody logged in.
+    /// As Postfix passes it on; `None` when nobody logged in.
     pub user: Option<Vec<u8>>,
     pub tls: bool,
     /// The envelope sender as the client wrote it, with angle brackets.
     pub sender: Vec<u8>,
     pub recipients: u32,
+    /// The first recipients, as the client wrote them.
+    pub named_recipients: Vec<Vec<u8>>,
     pub author_fields: AuthorFields,
 }
 
 impl Session {
     pub fn new(agreed: ProtoOpts) -> Self {
         Self { agreed, client: None, server_port: String::new(), message: Message::default() }
+    }
+}
+
+impl Message {
+    /// Counts a recipient. Postfix tells of those that it accepted only, because we do not ask for
+    /// the others (SMFIP_RCPT_REJ).
+    pub fn add_recipient(&mut self, recipient: Option<&[u8]>) {
+        self.recipients = self.recipients.saturating_add(1);
+        if self.named_recipients.len() < NAMED_RECIPIENTS {
+            self.named_recipients.extend(recipient.map(<[u8]>::to_vec));
+        }
     }
 }

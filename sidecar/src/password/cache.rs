@@ -1,12 +1,12 @@
-//! Passwords that were right a moment ago, so that a mail client that logs in for each message
-//! does not cost a hash each time.
+//! Passwords that were right a moment ago, so that a mail client that logs in for every message
+//! does not cost a hash every time.
 //!
-//! Guarantee: an entry is of use only with the very hash that it was verified against. A password
-//! that was changed, or a user that was removed, disabled or suspended, is refused at once,
-//! because the caller reads the record each time and asks with the hash that is in it.
+//! Guarantee: an entry only works with the very hash that it was verified against. A password that
+//! was changed, or a user that was removed, disabled or suspended, is refused at once, because the
+//! caller reads the record every time and asks with the hash that is in it.
 //!
-//! The price, to be honest: whoever reads this process's memory finds a fast hash instead of a
-//! slow one, for users who logged in lately. The key is random, and gone with the process.
+//! The price, to be honest: whoever reads this process's memory finds a fast hash instead of a slow
+//! one, for users who logged in lately. The key is random, and gone with the process.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -54,6 +54,11 @@ impl VerifiedCache {
         *hasher.finalize().as_bytes()
     }
 
+    /// A text that stands for a name that is nobody's, and may be a password.
+    pub fn name_mac(&self, name: &str) -> String {
+        blake3::keyed_hash(&self.key, name.as_bytes()).to_hex().to_string()
+    }
+
     /// Whether this password was verified against this stored hash lately.
     pub fn contains(&self, mac: &Mac, phc: &str, now: Instant) -> bool {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,8 +69,8 @@ impl VerifiedCache {
         })
     }
 
-    /// Notes that this password was verified against this stored hash. The time counts from the
-    /// verification: an entry does not live for ever by being used.
+    /// Remembers that this password was verified against this stored hash. The lifetime starts with
+    /// the verification: being used does not extend it.
     pub fn insert(&self, mac: &Mac, phc: &str, now: Instant) {
         let new = || Entry { verified_against: blake3::hash(phc.as_bytes()), since: now };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_of_use_only_with_its_hash_its_name_and_for_its_time() {
+    fn an_entry_works_only_with_its_hash_and_its_name_and_for_its_lifetime() {
         let lifetime = Duration::from_secs(60);
         let cache = VerifiedCache::new(100, lifetime).unwrap();
         let now = Instant::now();

@@ -1,8 +1,8 @@
 //! The hashing pool: a fixed number of threads, each with its own memory, and a bounded queue.
 //!
 //! argon2id takes 19 MiB and 25 ms of a core. Postfix can ask for two hundred at a time; without a
-//! bound that would be gigabytes, and no thread left for anything else. What has waited too long
-//! is not computed at all, because its client is no longer there to hear of it.
+//! bound that would be gigabytes, and no thread left for anything else. A password that has waited
+//! too long is not hashed at all, because its client is no longer there to hear the answer.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,16 +10,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use prometheus::IntGauge;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{Arena, Cost, HashError, Password};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Durations, Registry};
 
 /// Postfix gives up after 10 s (`AUTH_TIMEOUT` in xsasl_dovecot_server.c). After 6 s in the queue
 /// the client is told to come back, while there is still somebody to tell.
 pub const MAX_WAIT: Duration = Duration::from_secs(6);
-/// More waiting passwords than any pool can work off in [`MAX_WAIT`].
+/// More waiting passwords than any pool can get through in [`MAX_WAIT`].
 const MAX_QUEUE: usize = 1024;
 
 /// A thread without work gives its 19 MiB back after this long; getting them again costs the next
@@ -29,9 +30,32 @@ const KEEP_ARENA: Duration = Duration::from_secs(5);
 /// The threads' nice value, of 19.
 const NICE: i32 = 10;
 
+/// How busy the pool is.
+#[derive(Debug, Clone)]
+pub struct PoolMetrics {
+    queue: IntGauge,
+    wait: Durations<()>,
+}
+
+impl PoolMetrics {
+    /// # Errors
+    ///
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            queue: registry
+                .gauge("relay_hashing_queue_length", "Passwords waiting for a hashing thread")?,
+            wait: registry.durations(
+                "relay_hashing_wait_seconds",
+                "Time that a password waited for a hashing thread",
+            )?,
+        })
+    }
+}
+
 #[derive(Debug, Error)]
 pub enum PoolError {
-    #[error("too many logins at once: {MAX_QUEUE} wait, or one waited more than 6 s")]
+    #[error("too many logins at once: {MAX_QUEUE} are waiting, or one waited for more than 6 s")]
     Overloaded,
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -49,7 +73,7 @@ pub struct HashingPool {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
-    metrics: Metrics,
+    metrics: PoolMetrics,
 }
 
 #[derive(Debug, Default)]
@@ -78,13 +102,14 @@ struct Job {
 
 #[derive(Debug)]
 enum Work {
-    Verify { phc: String },
+    Verify { hashes: Vec<String> },
     Hash { cost: Cost },
 }
 
 #[derive(Debug)]
 enum Done {
-    Verified(bool),
+    /// Which of the hashes it was, if any.
+    Verified(Option<usize>),
     Hashed(String),
 }
 
@@ -94,11 +119,11 @@ impl HashingPool {
     /// # Errors
     ///
     /// When the system has no thread to give.
-    pub fn start(threads: usize, metrics: &Metrics) -> std::io::Result<Self> {
+    pub fn start(threads: usize, metrics: &PoolMetrics) -> std::io::Result<Self> {
         Self::with_threads(threads.max(1), metrics)
     }
 
-    fn with_threads(threads: usize, metrics: &Metrics) -> std::io::Result<Self> {
+    fn with_threads(threads: usize, metrics: &PoolMetrics) -> std::io::Result<Self> {
         let queue = Mutex::new(Queue::default());
         let shared = Arc::new(Shared { queue, changed: Condvar::new(), metrics: metrics.clone() });
         for number in 0..threads {
@@ -110,10 +135,15 @@ impl HashingPool {
         Ok(Self { _open: Arc::new(CloseOnDrop(Arc::clone(&shared))), shared })
     }
 
-    /// Whether this is the password of this PHC string.
-    pub async fn verify(&self, password: Password, phc: String) -> Result<bool, PoolError> {
-        match self.submit(password, Work::Verify { phc }).await? {
-            Done::Verified(matches) => Ok(matches),
+    /// Which of these hashes is this password's, if any: one place in the queue for all of them. A
+    /// hash that cannot be verified is skipped, unless there is no other.
+    pub async fn verify(
+        &self,
+        password: Password,
+        hashes: Vec<String>,
+    ) -> Result<Option<usize>, PoolError> {
+        match self.submit(password, Work::Verify { hashes }).await? {
+            Done::Verified(position) => Ok(position),
             Done::Hashed(_) => Err(HashError::Unreadable.into()),
         }
     }
@@ -149,7 +179,7 @@ impl Shared {
             return Err(PoolError::Overloaded);
         }
         queue.jobs.push_back(job);
-        self.metrics.hashing_queue(queue.jobs.len());
+        metrics::set(&self.metrics.queue, queue.jobs.len());
         drop(queue);
         self.changed.notify_one();
         Ok(())
@@ -159,7 +189,7 @@ impl Shared {
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
-                self.metrics.hashing_queue(queue.jobs.len());
+                metrics::set(&self.metrics.queue, queue.jobs.len());
                 return Some(job);
             }
             if queue.closed {
@@ -175,13 +205,13 @@ impl Shared {
     }
 
     fn work(&self) {
-        // Whoever need not be hashed, and Postfix, goes first. Lowering one's own priority is
-        // always allowed; should it fail all the same, logins only get less even.
+        // Postfix, and logins that need no hash, go first. Lowering one's own priority is always
+        // allowed; should it fail all the same, latencies only become less even.
         let _unneeded = rustix::process::setpriority_process(None, NICE);
         let mut arena = Arena::default();
         while let Some(job) = self.next(&mut arena) {
             let waited = job.queued.elapsed();
-            self.metrics.hashing_waited(waited);
+            self.metrics.wait.observe((), waited);
             // The client is gone, or Postfix has given up on us: save the work.
             if waited >= MAX_WAIT || job.answer.is_closed() {
                 continue;
@@ -200,15 +230,35 @@ impl Shared {
 impl Work {
     fn run(&self, password: &Password, arena: &mut Arena) -> Result<Done, HashError> {
         match self {
-            Self::Verify { phc } => super::verify(password, phc, arena).map(Done::Verified),
+            Self::Verify { hashes } => verify_any(password, hashes, arena).map(Done::Verified),
             Self::Hash { cost } => super::hash(password, *cost, arena).map(Done::Hashed),
         }
     }
 }
 
+fn verify_any(
+    password: &Password,
+    hashes: &[String],
+    arena: &mut Arena,
+) -> Result<Option<usize>, HashError> {
+    let mut trouble = None;
+    for (position, hash) in hashes.iter().enumerate() {
+        match super::verify(password, hash, arena) {
+            Ok(true) => return Ok(Some(position)),
+            Ok(false) => {}
+            Err(error) => trouble = Some(error),
+        }
+    }
+    trouble.map_or(Ok(None), Err)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn metrics() -> PoolMetrics {
+        PoolMetrics::register(&Registry::default()).unwrap()
+    }
 
     const CHEAP: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
 
@@ -218,23 +268,31 @@ mod tests {
 
     #[tokio::test]
     async fn many_logins_at_once_are_all_answered() {
-        let pool = HashingPool::start(2, &Metrics::new().unwrap()).unwrap();
+        let pool = HashingPool::start(2, &metrics()).unwrap();
         let phc = pool.hash(password("right"), CHEAP).await.unwrap();
         let mut tasks = Vec::new();
         for number in 0..200 {
             let (pool, phc) = (pool.clone(), phc.clone());
             let text = if number % 2 == 0 { "right" } else { "wrong" };
-            tasks.push(tokio::spawn(async move { pool.verify(password(text), phc).await }));
+            tasks.push(tokio::spawn(async move {
+                pool.verify(password(text), vec!["no hash".to_owned(), phc]).await
+            }));
         }
         for (number, task) in tasks.into_iter().enumerate() {
-            assert_eq!(task.await.unwrap().unwrap(), number % 2 == 0);
+            match task.await.unwrap() {
+                Ok(found) => assert_eq!((found, number % 2), (Some(1), 0)),
+                // The first hash cannot be verified, so nobody can say that the password is wrong.
+                Err(error) => {
+                    assert_eq!((error.to_string().contains("passwd"), number % 2), (true, 1))
+                }
+            }
         }
     }
 
     #[tokio::test]
     async fn a_full_queue_is_overload_and_not_a_wrong_password() {
         // Nobody works, so the queue only fills.
-        let pool = HashingPool::with_threads(0, &Metrics::new().unwrap()).unwrap();
+        let pool = HashingPool::with_threads(0, &metrics()).unwrap();
         let mut waiting = Vec::new();
         for _ in 0..MAX_QUEUE {
             let (answer, answered) = oneshot::channel();
@@ -248,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waited_too_long_is_not_computed() {
-        let pool = HashingPool::start(1, &Metrics::new().unwrap()).unwrap();
+        let pool = HashingPool::start(1, &metrics()).unwrap();
         let (answer, answered) = oneshot::channel();
         let long_ago = Instant::now().checked_sub(MAX_WAIT).unwrap();
         let work = Work::Hash { cost: CHEAP };

@@ -1,10 +1,10 @@
 //! The attributes of a policy request, and the action that answers it. Pure.
 //!
-//! A request is `name=value` lines that end with an empty line. Values are bytes: a local part may
-//! have any. Unknown names are ignored, because each Postfix release adds some.
+//! A request is `name=value` lines, ended by an empty line. Values are bytes, since a local part may
+//! have any. Unknown names are ignored, because every Postfix release adds some.
 //!
-//! Refusals: a request with a name twice is an error. Which of the two counts would be a guess,
-//! and somebody may have smuggled the other in.
+//! Refusals: a request with the same name twice is an error. Which of the two counts would be a
+//! guess, and somebody may have smuggled in the other.
 
 use thiserror::Error;
 
@@ -14,7 +14,7 @@ use crate::access::Action;
 /// (`line_length_limit`), and four more from a client's certificate.
 pub const MAX_REQUEST: usize = 32_768;
 
-/// What we use of a request. An attribute that is absent is empty, as Postfix sends unknown ones.
+/// What we use of a request. An absent attribute is empty, as Postfix sends those it does not know.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Request<'a> {
     pub protocol_state: &'a [u8],
@@ -23,8 +23,6 @@ pub struct Request<'a> {
     pub server_port: &'a [u8],
     pub sender: &'a [u8],
     pub recipient: &'a [u8],
-    /// Accepted recipients, at DATA; 0 before.
-    pub recipient_count: &'a [u8],
     pub queue_id: &'a [u8],
     /// The same for all requests of one message.
     pub instance: &'a [u8],
@@ -65,7 +63,7 @@ pub fn next_request(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError
 pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
-    let mut seen = [false; 12];
+    let mut seen = [false; 11];
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let equals = line.iter().position(|byte| *byte == b'=').ok_or(DecodeError::NoValue)?;
         let (name, value) = line.split_at(equals);
@@ -81,8 +79,7 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
             b"queue_id" => (7, "queue_id", &mut found.queue_id),
             b"sasl_username" => (8, "sasl_username", &mut found.sasl_username),
             b"encryption_protocol" => (9, "encryption_protocol", &mut found.encryption_protocol),
-            b"recipient_count" => (10, "recipient_count", &mut found.recipient_count),
-            b"instance" => (11, "instance", &mut found.instance),
+            b"instance" => (10, "instance", &mut found.instance),
             _ => continue,
         };
         if let Some(seen) = seen.get_mut(number) {
@@ -129,7 +126,6 @@ mod tests {
             server_port: b"587",
             sender: b"alice@example.org",
             recipient: b"we ird=q@example.com",
-            recipient_count: b"0",
             queue_id: b"",
             instance: b"1a.2b.3c.0",
             sasl_username: b"alice",

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::password::Password;
 
 /// Longest authentication identity in bytes that is looked at (RFC 4616 allows 255 characters).
-const MAX_IDENTITY: usize = crate::users::MAX_NAME;
+const MAX_IDENTITY: usize = crate::user_name::MAX_NAME;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
@@ -44,9 +44,9 @@ pub enum Exchange {
 pub enum Step {
     /// Send this challenge, and resume with the response.
     Challenge(&'static [u8], Exchange),
-    /// The client has said all: check it.
+    /// The client has said everything: check it.
     Verify(Credentials),
-    /// The response is no message of this mechanism.
+    /// The response is not a message of this mechanism.
     Malformed,
 }
 
@@ -127,7 +127,11 @@ pub fn decode_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if text == b"=" {
         return Some(Zeroizing::new(Vec::new()));
     }
-    base64::engine::general_purpose::STANDARD.decode(text).ok().map(Zeroizing::new)
+    // Into a buffer that is wiped even when the text turns out to be wrong half way.
+    let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let length = base64::engine::general_purpose::STANDARD.decode_slice(text, &mut decoded).ok()?;
+    decoded.truncate(length);
+    Some(decoded)
 }
 
 /// Encodes a challenge.

@@ -1,73 +1,43 @@
 //! How a SASL exchange ended.
 
-use crate::users::UserName;
+use crate::labels::label_enum;
+use crate::user_name::UserName;
 
-/// The result, as label value and as word in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthResult {
-    Accepted,
-    WrongPassword,
-    UserUnknown,
-    UserDisabled,
-    UserSuspended,
-    /// The user or all its passwords.
-    Expired,
-    /// The user may log in from some networks, and this is none of them.
-    OtherNetwork,
-    /// Too many distinct wrong passwords from this address: not looked at.
-    LimitedAddress,
-    /// Too many distinct wrong passwords for this user: not looked at.
-    LimitedUser,
-    /// The authorization identity is another user's.
-    OtherIdentity,
-    /// The response is no valid base64 or no valid message of the mechanism.
-    Malformed,
-    UnsupportedMechanism,
-    /// Postfix did not say that the session is encrypted.
-    NotSecured,
-    /// `ENABLE_SASL=false`.
-    LoginOff,
-    /// We could not tell; the client was asked to come back.
-    Trouble,
+label_enum! {
+    /// The result of an exchange: a label value, and the word in the log.
+    pub enum AuthResult("result") {
+        Accepted = "accepted",
+        WrongPassword = "wrong_password",
+        UserUnknown = "user_unknown",
+        UserDisabled = "user_disabled",
+        UserSuspended = "user_suspended",
+        /// The user or all of its passwords.
+        Expired = "expired",
+        /// The user may log in from certain networks only, and this is none of them.
+        OtherNetwork = "other_network",
+        /// Too many distinct wrong passwords from this address: not looked at.
+        LimitedAddress = "limited_address",
+        /// Too many distinct wrong passwords for this user: not looked at this time.
+        LimitedUser = "limited_user",
+        /// The authorization identity is another user's.
+        OtherIdentity = "other_identity",
+        /// The response is not valid base64, or not a valid message of the mechanism.
+        Malformed = "malformed",
+        UnsupportedMechanism = "unsupported_mechanism",
+        /// Postfix did not say that the session is encrypted.
+        NotSecured = "not_secured",
+        /// `ENABLE_SASL=false`.
+        LoginOff = "login_off",
+        /// We could not tell; the client was asked to come back.
+        Trouble = "trouble",
+    }
 }
 
 impl AuthResult {
-    pub const ALL: [Self; 15] = [
-        Self::Accepted,
-        Self::WrongPassword,
-        Self::UserUnknown,
-        Self::UserDisabled,
-        Self::UserSuspended,
-        Self::Expired,
-        Self::OtherNetwork,
-        Self::LimitedAddress,
-        Self::LimitedUser,
-        Self::OtherIdentity,
-        Self::Malformed,
-        Self::UnsupportedMechanism,
-        Self::NotSecured,
-        Self::LoginOff,
-        Self::Trouble,
-    ];
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::WrongPassword => "wrong_password",
-            Self::UserUnknown => "user_unknown",
-            Self::UserDisabled => "user_disabled",
-            Self::UserSuspended => "user_suspended",
-            Self::Expired => "expired",
-            Self::OtherNetwork => "other_network",
-            Self::LimitedAddress => "limited_address",
-            Self::LimitedUser => "limited_user",
-            Self::OtherIdentity => "other_identity",
-            Self::Malformed => "malformed",
-            Self::UnsupportedMechanism => "unsupported_mechanism",
-            Self::NotSecured => "not_secured",
-            Self::LoginOff => "login_off",
-            Self::Trouble => "trouble",
-        }
+    /// Whether the password was not looked at, so that the client should try again later: neither
+    /// "right" nor "wrong" would be true.
+    pub fn asks_to_come_back(self) -> bool {
+        matches!(self, Self::LimitedAddress | Self::LimitedUser | Self::Trouble)
     }
 }
 

@@ -11,40 +11,48 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::authenticator::{AuthTrouble, Authenticator};
+use super::authenticator::Authenticator;
 use super::connection::{ConnectionError, LineConnection};
 use super::mechanism::{self, Credentials, Exchange, Mechanism, Step};
+use super::metrics::AuthMetrics;
 use super::outcome::{AuthResult, Outcome};
 use super::protocol::{self, Auth, Command, FailCode, Reply};
-use crate::metrics::{Metrics, Service};
-use crate::policy::rules::address;
+use crate::addresses;
+use crate::labels::Label;
 use crate::printable::Printable;
+use crate::service::{Service, ServiceMetrics};
 
 /// Exchanges that one connection may have open. Postfix has one at a time, but leaves it open when
-/// its client hangs up, and never says so: the oldest is dropped for a new one.
+/// its client hangs up and never says so: the oldest makes room for a new one.
 const MAX_PENDING: usize = 8;
 /// An exchange older than this is over: Dovecot's AUTH_REQUEST_TIMEOUT_SECS.
 const MAX_AGE: Duration = Duration::from_secs(150);
-/// The same words for each refusal, so that they do not tell which it was.
+/// The same words for every refusal, so that they do not tell which it was.
 const REFUSED: &str = "wrong user name or password";
 
-/// A refusal comes this long after the request, whatever it is for and however little it cost:
-/// its time then tells nothing. It also slows one connection's guesses down. A wrong password of a
-/// user with eight passwords takes a quarter of it.
+/// Every answer but yes comes this long after the request, whatever the reason and however little
+/// it cost, so that its time tells nothing. It also slows down guessing on one connection. A wrong
+/// password of a user with eight passwords takes a quarter of it.
 pub const REFUSAL_DELAY: Duration = Duration::from_secs(1);
 
 /// What all sessions share.
 #[derive(Debug)]
 pub struct SaslService {
     pub authenticator: Authenticator,
-    pub metrics: Metrics,
+    metrics: AuthMetrics,
+    services: ServiceMetrics,
     refusal_delay: Duration,
     connections: AtomicU64,
 }
 
 impl SaslService {
-    pub fn new(authenticator: Authenticator, metrics: Metrics, refusal_delay: Duration) -> Self {
-        Self { authenticator, metrics, refusal_delay, connections: AtomicU64::new(0) }
+    pub fn new(
+        authenticator: Authenticator,
+        metrics: AuthMetrics,
+        services: ServiceMetrics,
+        refusal_delay: Duration,
+    ) -> Self {
+        Self { authenticator, metrics, services, refusal_delay, connections: AtomicU64::new(0) }
     }
 }
 
@@ -53,9 +61,10 @@ impl SaslService {
 pub enum SessionError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// Postfix turns a closed connection into 454 and comes back; a FAIL would be a 535 for good.
-    #[error("closed, so that the client comes back: {0}")]
-    Trouble(#[from] AuthTrouble),
+    /// Postfix turns a closed connection into 454, and every FAIL into a permanent 535. The login
+    /// itself is in the log already.
+    #[error("closed, so that the client tries again later")]
+    ComeBack,
 }
 
 /// Serves one connection until the peer closes it, or the process stops and nothing is pending.
@@ -76,6 +85,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     match session.run(stopping).await {
         Err(SessionError::Connection(error)) if error.is_hang_up() => Ok(()),
+        Err(SessionError::ComeBack) => Ok(()),
         end => end,
     }
 }
@@ -140,14 +150,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn begin(&mut self, auth: &Auth<'_>) -> Result<(), SessionError> {
         let started = Instant::now();
-        // An id that is still open is the peer's way of forgetting the older exchange.
+        // Using an open id again is the peer's way of abandoning the older exchange.
         self.pending.retain(|p| p.request.id != auth.id && p.since.elapsed() < MAX_AGE);
         let client = Printable(auth.remote_address.unwrap_or(b"unknown")).to_string();
         let Some(mechanism) = Mechanism::by_name(auth.mechanism) else {
             let outcome = Outcome::of(AuthResult::UnsupportedMechanism);
             return self.finish(auth.id, None, &client, &outcome, started).await;
         };
-        let address = auth.remote_address.and_then(address);
+        let address = auth.remote_address.and_then(addresses::parse);
         let request = Request { id: auth.id, mechanism, client, address };
         let refusal = if !self.service.authenticator.enabled() {
             Some(AuthResult::LoginOff)
@@ -221,33 +231,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         credentials: Credentials,
         started: Instant,
     ) -> Result<(), SessionError> {
-        match self.service.authenticator.check(&credentials, request.address).await {
-            Ok(outcome) => {
-                if outcome.result != AuthResult::Accepted {
-                    let due = tokio::time::Instant::from_std(started + self.service.refusal_delay);
-                    tokio::time::sleep_until(due).await;
-                }
-                self.end(request, &outcome, started).await
-            }
-            Err(trouble) => {
-                let metrics = &self.service.metrics;
-                metrics.auth(Some(request.mechanism), AuthResult::Trouble, started.elapsed());
-                metrics.trouble(Service::Sasl);
-                tracing::error!(
-                    client = request.client,
-                    mechanism = request.mechanism.name(),
-                    error = %trouble,
-                    "login not decided; the client is told to come back"
-                );
-                if self.minor_version == 0 {
-                    return Err(trouble.into());
-                }
-                let code = Some(FailCode::TempFail);
-                let reason = "Temporary authentication failure";
-                let reply = Reply::Fail { id: request.id, user: None, code, reason };
-                Ok(self.connection.write(&protocol::encode(&reply)).await?)
-            }
+        let checked = self.service.authenticator.check(&credentials, request.address).await;
+        let outcome = checked.unwrap_or_else(|trouble| {
+            self.service.services.trouble.inc(Service::Sasl);
+            tracing::error!(
+                client = request.client,
+                mechanism = request.mechanism.name(),
+                error = %trouble,
+                "login not decided; the client is told to try again later"
+            );
+            Outcome::of(AuthResult::Trouble)
+        });
+        if outcome.result != AuthResult::Accepted {
+            let due = tokio::time::Instant::from_std(started + self.service.refusal_delay);
+            tokio::time::sleep_until(due).await;
         }
+        self.end(request, &outcome, started).await
     }
 
     async fn end(
@@ -269,38 +268,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         started: Instant,
     ) -> Result<(), SessionError> {
         let took = started.elapsed();
-        self.service.metrics.auth(mechanism, outcome.result, took);
+        self.service.metrics.finished(mechanism, outcome.result, took);
         log(mechanism, client, outcome, took);
+        if outcome.result.asks_to_come_back() && self.minor_version == 0 {
+            return Err(SessionError::ComeBack);
+        }
         let line = final_reply(id, outcome);
         Ok(self.connection.write(&line).await?)
     }
 }
 
-/// One line a login. README gives the pattern by which fail2ban finds the client's address in the
-/// line of a refusal: the fields before it hold nothing that a client chose.
+/// One line for every login that is refused; those that succeed show at debug level. README gives
+/// the pattern by which fail2ban finds the client's address in the line: the fields before it hold
+/// nothing that a client chose.
 fn log(mechanism: Option<Mechanism>, client: &str, outcome: &Outcome, took: Duration) {
     let user = outcome.user.as_ref().map(|user| user.as_str()).unwrap_or_default();
     let (result, mechanism) = (outcome.result.label(), mechanism.map_or("other", Mechanism::name));
     let (user, milliseconds) = (Printable(user.as_bytes()), took.as_millis());
-    if outcome.result == AuthResult::Accepted {
-        tracing::info!(%result, %client, %mechanism, %user, milliseconds, "login accepted");
-    } else {
-        tracing::warn!(%result, %client, %mechanism, %user, milliseconds, "login refused");
+    match outcome.result {
+        AuthResult::Accepted => {
+            tracing::debug!(%result, %client, %mechanism, %user, milliseconds, "login accepted");
+        }
+        // It did nothing wrong, and has been logged as trouble.
+        AuthResult::Trouble => {}
+        // Not for fail2ban: the client may well have the right password.
+        AuthResult::LimitedUser => {
+            tracing::warn!(%result, %client, %mechanism, %user, milliseconds, "login deferred");
+        }
+        _ => tracing::warn!(%result, %client, %mechanism, %user, milliseconds, "login refused"),
     }
 }
 
-/// The reply for an outcome. Wrong password, unknown and disabled user read the same; `user=` is
-/// for Postfix's log, and absent where the name is none.
+/// The reply for an outcome. Wrong password, unknown user and disabled user read the same; `user=`
+/// is for Postfix's log, and absent where the name cannot be anybody's.
 fn final_reply(id: u32, outcome: &Outcome) -> String {
     let user = outcome.user.as_ref().map(|user| user.as_str());
     let (code, reason) = match (outcome.result, user) {
         (AuthResult::Accepted, Some(user)) => return protocol::encode(&Reply::Ok { id, user }),
         (AuthResult::NotSecured, _) => (None, "encryption required: use STARTTLS or port 465"),
-        (AuthResult::LoginOff, _) => (None, "login is switched off here"),
+        (AuthResult::LoginOff, _) => (None, "login is switched off"),
         (AuthResult::UnsupportedMechanism, _) => {
             (None, "mechanism not supported: use PLAIN or LOGIN")
         }
         (AuthResult::Malformed, _) => (Some(FailCode::InvalidBase64), "malformed response"),
+        (AuthResult::Trouble | AuthResult::LimitedAddress | AuthResult::LimitedUser, _) => {
+            (Some(FailCode::TempFail), "Temporary authentication failure")
+        }
         (
             AuthResult::Accepted
             | AuthResult::OtherIdentity
@@ -309,10 +322,7 @@ fn final_reply(id: u32, outcome: &Outcome) -> String {
             | AuthResult::UserDisabled
             | AuthResult::UserSuspended
             | AuthResult::Expired
-            | AuthResult::OtherNetwork
-            | AuthResult::LimitedAddress
-            | AuthResult::LimitedUser
-            | AuthResult::Trouble,
+            | AuthResult::OtherNetwork,
             _,
         ) => (None, REFUSED),
     };

@@ -1,17 +1,17 @@
-//! Users in the files of other servers. Pure.
+//! Users in the files of other servers, line by line. Pure.
 //!
-//! One user a line: `name:password` with further fields that are ignored, as in Dovecot's
+//! One user per line: `name:password`, with further fields that are ignored, as in Dovecot's
 //! passwd-file and in htpasswd; or all on one line, `name:password,name:password`, as some relay
-//! images take them from a variable. A password is `{SCHEME}hash`, a hash that says itself what it
-//! is, or plain text after `{PLAIN}` and in the one-line form.
+//! images take them from a variable. A password is `{SCHEME}hash`, a hash in a format that names
+//! its algorithm, or plain text after `{PLAIN}` and in the one-line form.
 //!
-//! Refusals: a hash that cannot be verified here is an error that names the line. It would be a
-//! user who can never log in.
+//! Refusals: a hash that cannot be verified here is an error. It would make a user who can never
+//! log in.
 
 use zeroize::Zeroizing;
 
-use super::UserName;
 use crate::password;
+use crate::user_name::UserName;
 
 /// A user of the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,38 +38,21 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Reads all users of a file.
+/// Reads the users on one line of a file; none on an empty line or a comment.
 ///
 /// # Errors
 ///
-/// One sentence for each line that is wrong. No password is in it.
-pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<String>> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut mistakes = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        for entry in entries_of(line) {
-            match entry {
-                Ok(entry) if entries.iter().any(|other| other.name == entry.name) => {
-                    mistakes.push(format!(
-                        "line {}: user {} is there twice",
-                        number + 1,
-                        entry.name
-                    ));
-                }
-                Ok(entry) => entries.push(entry),
-                Err(mistake) => mistakes.push(format!("line {}: {mistake}", number + 1)),
-            }
-        }
+/// One sentence for each entry that is wrong. No password is in it.
+pub fn entries(line: &str) -> Vec<Result<Entry, String>> {
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+    if line.trim().is_empty() || line.starts_with('#') {
+        return Vec::new();
     }
-    if mistakes.is_empty() { Ok(entries) } else { Err(mistakes) }
+    entries_of(line)
 }
 
-/// A line is one user, unless it is a list of `name:password` pairs: then each part has a colon,
-/// and what stands behind the colon is no hash, which may have commas in it.
+/// A line is one user, unless it is a list of `name:password` pairs: then every part has a colon,
+/// and what follows the colon is not a hash, which may contain commas.
 fn entries_of(line: &str) -> Vec<Result<Entry, String>> {
     let is_list = line.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(['{', '$']))
         && line.split(',').all(|part| part.matches(':').count() == 1);
@@ -85,8 +68,7 @@ fn entry_of(text: &str, plain: bool) -> Result<Entry, String> {
     if plain {
         return Ok(Entry { secret: plain_text(rest, &name)?, name });
     }
-    // The further fields of a passwd-file are uid, gid, home and so on; only a plain password may
-    // have a colon in it.
+    // The further fields of a passwd-file are uid, gid, home and so on.
     let field = rest.split(':').next().unwrap_or_default();
     let secret = match scheme_of(field) {
         Some((scheme, hash)) => by_scheme(&scheme, hash, rest, &name)?,
@@ -110,16 +92,15 @@ fn by_scheme(
     match scheme {
         "PLAIN" | "CLEARTEXT" => {
             let text = whole.split_once('}').map_or("", |(_, text)| text);
-            // The fields of a passwd-file follow; a plain password with a colon cannot be told
-            // from them.
+            // A plain password with a colon cannot be told from the fields that follow.
             plain_text(text.split(':').next().unwrap_or_default(), name)
         }
         "ARGON2ID" | "ARGON2I" | "BLF-CRYPT" | "SHA512-CRYPT" | "SHA256-CRYPT" | "CRYPT" => {
             hash(hash_text, name)
         }
         other => Err(format!(
-            "user {name}: the scheme {{{other}}} is not supported; there are ARGON2ID, ARGON2I, \
-             BLF-CRYPT, SHA512-CRYPT, SHA256-CRYPT and PLAIN"
+            "user {name}: the scheme {{{other}}} is not supported; use ARGON2ID, ARGON2I, \
+             BLF-CRYPT, SHA512-CRYPT, SHA256-CRYPT or PLAIN"
         )),
     }
 }
@@ -127,8 +108,8 @@ fn by_scheme(
 fn hash(text: &str, name: &UserName) -> Result<Secret, String> {
     if !text.starts_with('$') {
         return Err(format!(
-            "user {name}: this is no hash that can be verified here; for a password in plain text \
-             write {{PLAIN}} before it"
+            "user {name}: this is not a hash that can be verified here; for a password in plain \
+             text, write {{PLAIN}} before it"
         ));
     }
     password::check(text).map_err(|_| {
@@ -163,7 +144,7 @@ mod tests {
             Secret::Hash(hash) => (entry.name.to_string(), hash),
             Secret::Plain(plain) => (entry.name.to_string(), format!("plain {}", *plain)),
         };
-        parse(text).unwrap().into_iter().map(shown).collect()
+        text.lines().flat_map(entries).map(|entry| shown(entry.unwrap())).collect()
     }
 
     #[test]
@@ -187,30 +168,29 @@ mod tests {
     }
 
     #[test]
-    fn each_line_that_is_wrong_is_named_and_no_password_is_told() {
+    fn an_entry_that_is_wrong_is_named_and_its_password_is_not() {
         let cases = [
-            ("alice", "line 1: write name:password"),
-            ("a b:{PLAIN}hunter2", "line 1: \"a b\""),
+            ("alice", "write name:password"),
+            ("a b:{PLAIN}hunter2", "\"a b\""),
             ("alice:{MD5-CRYPT}$1$hunter2", "{MD5-CRYPT} is not supported"),
             ("alice:$apr1$hunter2$x", "cannot be verified here"),
             ("alice:$2y$20$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a", "usual cost"),
             ("alice:hunter2:1000:1000", "write {PLAIN} before it"),
             ("alice:", "the password is empty"),
             ("alice:{PLAIN}", "the password is empty"),
-            ("\nalice:{PLAIN}a\nAlice:{PLAIN}hunter2", "line 3: user alice is there twice"),
         ];
-        for (text, expected) in cases {
-            let mistakes = parse(text).unwrap_err().join("\n");
-            assert!(mistakes.contains(expected), "{text}: {mistakes}");
+        for (line, expected) in cases {
+            let mistakes: Vec<String> = entries(line).into_iter().filter_map(Result::err).collect();
+            let mistakes = mistakes.join("\n");
+            assert!(mistakes.contains(expected), "{line}: {mistakes}");
             assert!(!mistakes.contains("hunter2"), "{mistakes}");
         }
-        assert_eq!(parse("x\ny\nz:{PLAIN}z").unwrap_err().len(), 2);
     }
 
     proptest! {
         #[test]
-        fn reading_never_panics(text in any::<String>()) {
-            let _any_answer = parse(&text);
+        fn reading_never_panics(line in any::<String>()) {
+            let _any_answer = entries(&line);
         }
     }
 }

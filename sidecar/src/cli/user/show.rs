@@ -1,58 +1,78 @@
 //! `relay user list` and `show`, for people and as JSON.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
+use super::super::failure::{Exit, Failure};
 use super::super::rights::timestamp;
-use super::super::{Exit, Failure};
-use super::existing;
+use super::{existing, for_each_user, written};
 use crate::access::Standing;
+use crate::clock::now;
 use crate::config::{Config, ProcessEnvironment};
 use crate::limits::account::{Account, AccountKey};
-use crate::limits::rate::Limits;
-use crate::users::store::UserStore;
-use crate::users::{User, UserName, now};
+use crate::limits::limit::Limits;
+use crate::store::UserStore;
+use crate::user_name::UserName;
+use crate::users::User;
 
-pub fn list(store: &UserStore, json: bool) -> Result<String, Failure> {
-    let users = store.list().map_err(|error| Failure::new(Exit::Trouble, error))?;
+/// Columns as wide as most names need. The list is printed as it is read, so the longest name is
+/// not known before.
+const NAME_WIDTH: usize = 24;
+
+/// Prints all users, one per line.
+pub fn list(store: &UserStore, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     if json {
-        let values = users.iter().map(|(name, user)| match user {
-            Ok(user) => as_json(name, user, &Account::default(), &Limits::default()),
+        return list_json(store, out);
+    }
+    if store.user_count().map_err(Failure::trouble)? == 0 {
+        return written(writeln!(out, "no users; add one with: relay user add NAME"));
+    }
+    let header = ("NAME", "STATE", "CREATED", "SENDERS");
+    let (name, state, created, senders_) = header;
+    written(writeln!(out, "{name:NAME_WIDTH$}  {state:9}  {created:20}  {senders_}"))?;
+    for_each_user(store, |name, user| {
+        written(match user {
+            Ok(user) => {
+                let (state, created) = (state_of(&user), timestamp(user.created));
+                writeln!(out, "{name:NAME_WIDTH$}  {state:9}  {created:20}  {}", senders(&user))
+            }
+            Err(error) => writeln!(out, "{name:NAME_WIDTH$}  {:9}  {error}", "damaged"),
+        })
+    })
+}
+
+fn list_json(store: &UserStore, out: &mut impl Write) -> Result<(), Failure> {
+    let mut separator = "[";
+    for_each_user(store, |name, user| {
+        let value = match user {
+            Ok(user) => as_json(name, &user, &Account::default(), &Limits::default()),
             Err(error) => json!({ "name": name, "error": error.to_string() }),
-        });
-        return Ok(format!("{:#}\n", Value::Array(values.collect())));
-    }
-    if users.is_empty() {
-        return Ok("no users; add one with: relay user add NAME\n".to_owned());
-    }
-    let width = users.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let lines = users.iter().map(|(name, user)| match user {
-        Ok(user) => format!(
-            "{name:width$}  {:9}  {}  {}\n",
-            state(user),
-            timestamp(user.created),
-            senders(user)
-        ),
-        Err(error) => format!("{name:width$}  {error}\n"),
-    });
-    Ok(lines.collect())
+        };
+        written(write!(out, "{separator}\n{value}"))?;
+        separator = ",";
+        Ok(())
+    })?;
+    written(out.write_all(if separator == "[" { b"[]\n" } else { b"\n]\n" }))
 }
 
 pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Failure> {
     let user = existing(store, name)?;
-    let account = store.account(&AccountKey::User(name.clone()));
-    let account = account.map_err(|error| Failure::new(Exit::Trouble, error))?.unwrap_or_default();
+    let account = store.account(&AccountKey::User(name.clone())).map_err(Failure::trouble)?;
+    // An earlier user of this name may have left one behind.
+    let account = account.filter(|account| account.owner == user.id).unwrap_or_default();
     let limits = match &user.limits {
         Some(own) => own.clone(),
         None => Config::user_limits(&ProcessEnvironment).map_err(|mistakes| {
-            Failure::new(Exit::BadSetting, format!("wrong settings:\n{mistakes}"))
+            Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}"))
         })?,
     };
     if json {
         return Ok(format!("{:#}\n", as_json(name.as_str(), &user, &account, &limits)));
     }
     let mut text = format!(
-        "name      {name}\nstate     {}\ncreated   {}\nsenders   {}\nlog in    {}\n",
-        state(&user),
+        "name      {name}\nstate     {}\ncreated   {}\nsenders   {}\nnetworks  {}\n",
+        state_of(&user),
         timestamp(user.created),
         senders(&user),
         networks(&user),
@@ -75,7 +95,10 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
                 let from = last.address.map_or_else(|| "unknown".to_owned(), |a| a.to_string());
                 text += &format!(", last used {} from {from}", timestamp(last.time));
             }
-            None => text += ", not used yet",
+            None => text += ", never used",
+        }
+        if !credential.unguessable {
+            text += ", could be guessed";
         }
         if let Some(expires) = credential.expires {
             text += &format!(", expires {}", timestamp(expires));
@@ -89,13 +112,14 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
     Ok(text)
 }
 
-/// The hashes are not in it: they are of no use to a reader, and of some to an attacker.
+/// Without the hashes: they are no use to a reader, and some to an attacker.
 fn as_json(name: &str, user: &User, account: &Account, limits: &Limits) -> Value {
     let passwords = user.credentials.iter().map(|credential| {
         let last = account.last_logins.get(&credential.label);
         json!({
             "label": credential.label,
             "created": timestamp(credential.created),
+            "unguessable": credential.unguessable,
             "expires": credential.expires.map(timestamp),
             "last_used": last.map(|last| timestamp(last.time)),
             "last_address": last.and_then(|last| last.address),
@@ -107,7 +131,7 @@ fn as_json(name: &str, user: &User, account: &Account, limits: &Limits) -> Value
     });
     json!({
         "name": name,
-        "state": state(user),
+        "state": state_of(user),
         "enabled": user.enabled,
         "created": timestamp(user.created),
         "expires": user.expires.map(timestamp),
@@ -121,13 +145,13 @@ fn as_json(name: &str, user: &User, account: &Account, limits: &Limits) -> Value
     })
 }
 
-fn state(user: &User) -> &'static str {
+fn state_of(user: &User) -> &'static str {
     match user.standing(now()) {
         Standing::Enabled => "enabled",
         Standing::Disabled => "disabled",
         Standing::Suspended => "suspended",
         Standing::Expired => "expired",
-        Standing::Unknown => "unknown",
+        Standing::OtherNetwork | Standing::LoginOutdated | Standing::Unknown => "unknown",
     }
 }
 
@@ -142,8 +166,8 @@ pub fn senders(user: &User) -> String {
 
 fn networks(user: &User) -> String {
     if user.login_networks.is_empty() {
-        return "from anywhere".to_owned();
+        return "any".to_owned();
     }
     let networks: Vec<String> = user.login_networks.iter().map(ToString::to_string).collect();
-    format!("from {}", networks.join(", "))
+    networks.join(", ")
 }

@@ -2,28 +2,31 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::ledger::DefaultLimits;
 use crate::limits::guessing::GuessLimit;
+use crate::limits::limit::DefaultLimits;
+use crate::metrics::Registry;
+use crate::password::pool::PoolMetrics;
+use crate::users::NewHash;
 
 const CHEAP: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
 
-/// An authenticator over a new database, for the tests of whoever needs one.
-pub fn parts(folder: &Path) -> Parts {
+/// What an authenticator over a new database works with, for the tests of whoever needs one.
+pub fn dependencies(folder: &Path) -> Dependencies {
     let store = UserStore::open(folder).unwrap();
-    let metrics = Metrics::new().unwrap();
+    let registry = Registry::default();
     let trust = Duration::from_secs(86_400);
-    Parts {
-        ledger: Arc::new(Ledger::open(store.clone(), DefaultLimits::default(), trust).unwrap()),
-        pool: HashingPool::start(1, &metrics).unwrap(),
+    Dependencies {
+        ledger: Arc::new(Ledger::new(store.clone(), DefaultLimits::default(), trust)),
+        pool: HashingPool::start(1, &PoolMetrics::register(&registry).unwrap()).unwrap(),
         cache: VerifiedCache::new(100, Duration::from_secs(60)).unwrap(),
         guess_limits: GuessLimits {
             per_address: GuessLimit { most: 20, window: 3600 },
             per_user: GuessLimit { most: 20, window: 3600 },
         },
-        gateways: vec!["172.18.0.1".parse().unwrap()],
+        gateways: Gateways::of(&["172.18.0.1"]),
         cost: CHEAP,
         enabled: true,
-        metrics,
+        metrics: AuthMetrics::register(&registry).unwrap(),
         store,
     }
 }
@@ -36,14 +39,15 @@ fn claim(authorization: &str, authentication: &str, password: &str) -> Credentia
     }
 }
 
-fn cheap_hash(password: &str) -> String {
+fn cheap_hash(password: &str) -> NewHash {
     let password = Password::choose(password.as_bytes()).unwrap();
-    password::hash(&password, CHEAP, &mut Arena::default()).unwrap()
+    let hash = password::hash(&password, CHEAP, &mut Arena::default()).unwrap();
+    NewHash { hash, unguessable: password::strength::is_unguessable(&password) }
 }
 
 pub fn add(store: &UserStore, name: &str, password: &str) -> UserName {
     let name = UserName::parse(name).unwrap();
-    store.add(&name, &User::new(cheap_hash(password), 0, None)).unwrap();
+    store.add(&name, &User::new(cheap_hash(password), 0)).unwrap();
     name
 }
 
@@ -54,12 +58,12 @@ struct Lab {
 }
 
 impl Lab {
-    fn new(change: impl FnOnce(&mut Parts)) -> Self {
+    fn new(change: impl FnOnce(&mut Dependencies)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut parts = parts(folder.path());
-        change(&mut parts);
-        let store = parts.store.clone();
-        Self { authenticator: Authenticator::new(parts).unwrap(), store, _folder: folder }
+        let mut with = dependencies(folder.path());
+        change(&mut with);
+        let store = with.store.clone();
+        Self { authenticator: Authenticator::new(with).unwrap(), store, _folder: folder }
     }
 
     async fn login(&self, user: &str, password: &str, from: &str) -> AuthResult {
@@ -112,12 +116,7 @@ async fn who_is_let_in() {
 async fn each_of_several_passwords_logs_in_until_it_expires_or_is_removed() {
     let lab = Lab::new(|_| ());
     let alice = add(&lab.store, "alice", "secret");
-    let second = Credential {
-        label: "printer".into(),
-        hash: cheap_hash("paper"),
-        created: 0,
-        expires: None,
-    };
+    let second = Credential::new("printer", cheap_hash("paper"), 0);
     lab.store.update(&alice, |user| user.credentials.push(second)).unwrap();
     assert_eq!(lab.login("alice", "secret", HOME).await, AuthResult::Accepted);
     assert_eq!(lab.login("alice", "paper", HOME).await, AuthResult::Accepted);
@@ -157,8 +156,10 @@ async fn a_wrong_password_that_becomes_right_is_let_in() {
     assert_eq!(lab.login("alice", "future", HOME).await, AuthResult::Accepted);
 }
 
+const UNGUESSABLE: &str = "correct horse battery staple";
+
 #[tokio::test]
-async fn guessing_is_stopped_by_address_and_by_user_but_not_for_known_addresses() {
+async fn guessing_is_stopped_by_address_and_slowed_down_by_user() {
     let lab = Lab::new(|_| ());
     add(&lab.store, "alice", "secret");
     assert_eq!(lab.login("alice", "secret", HOME).await, AuthResult::Accepted);
@@ -168,17 +169,30 @@ async fn guessing_is_stopped_by_address_and_by_user_but_not_for_known_addresses(
     }
     assert_eq!(lab.login("alice", "secret", AWAY).await, AuthResult::LimitedAddress);
     assert_eq!(lab.login("bob", "secret", AWAY).await, AuthResult::LimitedAddress);
-    assert_eq!(lab.login("alice", "secret", "198.51.100.1").await, AuthResult::LimitedUser);
-    assert_eq!(lab.login("alice", "secret", HOME).await, AuthResult::Accepted);
+    // A newcomer has a turn, and takes it; the next one has to wait for a while.
+    assert_eq!(lab.login("alice", "guess", "198.51.100.1").await, AuthResult::WrongPassword);
+    assert_eq!(lab.login("alice", "secret", "198.51.100.2").await, AuthResult::LimitedUser);
+    assert_eq!(lab.login("alice", "secret", HOME).await, AuthResult::Accepted, "it is known");
 }
 
 #[tokio::test]
-async fn a_stranger_behind_the_gateway_locks_out_one_user_at_most() {
+async fn strangers_cannot_slow_down_who_has_an_unguessable_password() {
+    let lab = Lab::new(|_| ());
+    add(&lab.store, "alice", UNGUESSABLE);
+    for guess in 0..60 {
+        let (password, from) = (format!("guess{guess}"), format!("198.51.100.{guess}"));
+        assert_eq!(lab.login("alice", &password, &from).await, AuthResult::WrongPassword);
+    }
+    assert_eq!(lab.login("alice", UNGUESSABLE, HOME).await, AuthResult::Accepted);
+}
+
+#[tokio::test]
+async fn a_stranger_behind_the_gateway_slows_down_one_user_at_most() {
     let lab = Lab::new(|_| ());
     add(&lab.store, "alice", "secret");
     let gateway = "::ffff:172.18.0.1";
     assert_eq!(lab.login("alice", "secret", gateway).await, AuthResult::Accepted);
-    for guess in 0..20 {
+    for guess in 0..21 {
         let result = lab.login("bob", &format!("guess{guess}"), gateway).await;
         assert_eq!(result, AuthResult::UserUnknown);
     }
@@ -189,7 +203,7 @@ async fn a_stranger_behind_the_gateway_locks_out_one_user_at_most() {
 #[tokio::test]
 async fn nobody_is_guessed_at_like_somebody() {
     let lab = Lab::new(|_| ());
-    for guess in 0..20 {
+    for guess in 0..21 {
         let (password, from) = (format!("guess{guess}"), format!("198.51.100.{guess}"));
         assert_eq!(lab.login("nobody", &password, &from).await, AuthResult::UserUnknown);
     }
@@ -197,18 +211,33 @@ async fn nobody_is_guessed_at_like_somebody() {
 }
 
 #[tokio::test]
+async fn whether_a_password_can_be_guessed_is_learnt_at_its_login() {
+    let lab = Lab::new(|_| ());
+    let name = add(&lab.store, "alice", UNGUESSABLE);
+    lab.store.update(&name, |user| user.credentials[0].unguessable = false).unwrap();
+    assert_eq!(lab.login("alice", UNGUESSABLE, HOME).await, AuthResult::Accepted);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !lab.store.user(&name).unwrap().unwrap().credentials[0].unguessable {
+        assert!(Instant::now() < deadline, "it was not learnt");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_good_login_renews_a_hash_of_another_cost_and_of_another_server() {
     let dearer = Cost { iterations: 2, ..CHEAP };
-    let lab = Lab::new(|parts| parts.cost = dearer);
+    let lab = Lab::new(|with| with.cost = dearer);
     let alice = add(&lab.store, "alice", "secret");
     let bcrypt = "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
     let bob = UserName::parse("bob").unwrap();
-    lab.store.add(&bob, &User::new(bcrypt.into(), 0, None)).unwrap();
+    lab.store
+        .add(&bob, &User::new(NewHash { hash: bcrypt.into(), unguessable: false }, 0))
+        .unwrap();
     for name in [alice, bob] {
         assert_eq!(lab.login(name.as_str(), "secret", HOME).await, AuthResult::Accepted);
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
-            let user = lab.store.get(&name).unwrap().unwrap();
+            let user = lab.store.user(&name).unwrap().unwrap();
             if !password::is_outdated(&user.credentials[0].hash, dearer) {
                 break;
             }

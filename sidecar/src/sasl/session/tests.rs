@@ -4,11 +4,12 @@ use std::path::Path;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::super::authenticator::Parts;
-use super::super::authenticator::tests::{add, parts};
+use super::super::authenticator::tests::{add, dependencies};
+use super::super::authenticator::{Authenticator, Dependencies};
 use super::*;
-use crate::users::UserName;
-use crate::users::store::UserStore;
+use crate::metrics::Registry;
+use crate::store::UserStore;
+use crate::user_name::UserName;
 
 /// Short, so that the tests are.
 const REFUSED_AFTER: Duration = Duration::from_millis(100);
@@ -26,11 +27,12 @@ struct Peer {
 
 impl Peer {
     async fn connect(folder: &Path, enabled: bool) -> Self {
-        let parts = Parts { enabled, ..parts(folder) };
-        let (store, metrics) = (parts.store.clone(), parts.metrics.clone());
+        let with = Dependencies { enabled, ..dependencies(folder) };
+        let (store, metrics) = (with.store.clone(), with.metrics.clone());
         add(&store, "alice", "secret");
-        let authenticator = Authenticator::new(parts).unwrap();
-        let service = SaslService::new(authenticator, metrics, REFUSED_AFTER);
+        let authenticator = Authenticator::new(with).unwrap();
+        let services = ServiceMetrics::register(&Registry::default()).unwrap();
+        let service = SaslService::new(authenticator, metrics, services, REFUSED_AFTER);
         let service = Arc::new(service);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let stopping = CancellationToken::new();
@@ -198,7 +200,7 @@ async fn switched_off_nobody_logs_in() {
     let folder = tempfile::tempdir().unwrap();
     let mut peer = Peer::connect(folder.path(), false).await;
     let answer = peer.ask(&auth(1, "PLAIN", &format!("\tresp={GOOD}"))).await;
-    assert_eq!(answer, "FAIL\t1\treason=login is switched off here");
+    assert_eq!(answer, "FAIL\t1\treason=login is switched off");
 }
 
 #[tokio::test]

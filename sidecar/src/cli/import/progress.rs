@@ -1,0 +1,43 @@
+//! A progress bar on a terminal; nothing where standard error is not one.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The bar; dropping it clears the line.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// The bar for reading a file of so many bytes; without a size it only counts.
+    pub fn start(bytes: Option<u64>) -> Self {
+        let bar = match bytes {
+            Some(bytes) => ProgressBar::new(bytes),
+            None => ProgressBar::no_length(),
+        };
+        bar.set_style(style("checking {wide_bar} {bytes}/{total_bytes} {eta}"));
+        Self(bar)
+    }
+
+    pub fn read(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    /// The bar for writing so many users.
+    pub fn writing(&self, users: u64) {
+        self.0.reset();
+        self.0.set_length(users);
+        self.0.set_style(style("writing {wide_bar} {human_pos}/{human_len} {eta}"));
+    }
+
+    pub fn written(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

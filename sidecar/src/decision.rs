@@ -1,0 +1,206 @@
+//! Facts, decision, effects: what policy and milter have in common.
+//!
+//! Both ask the same question of [`access::decide`], and both get the limits' answer after it:
+//! policy hears at RCPT whether there is room, the milter charges the message at end of message,
+//! where it is accepted.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+
+use crate::access::header_from::UnclearAuthor;
+use crate::access::senders::{Address, EnvelopeSender};
+use crate::access::{self, Action, Facts, Reason, Rules, Verdict};
+use crate::alerts::Alerts;
+use crate::clock::now;
+use crate::gateways::Gateways;
+use crate::labels::Label;
+use crate::ledger::{Charged, Ledger, Subject};
+use crate::metrics::{Counters, LabelSet, Registry};
+use crate::service::Service;
+use crate::store::{ChangeError, StoreError, UserStore};
+use crate::user_name::UserName;
+use crate::users::{self, User};
+
+/// May this client relay this message?
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// `None` when Postfix does not know the address.
+    pub client: Option<IpAddr>,
+    /// The name that Postfix got from our own OK reply.
+    pub user: Option<&'a [u8]>,
+    pub tls: bool,
+    pub sender: EnvelopeSender,
+    pub authors: Result<Vec<Address>, UnclearAuthor>,
+    pub stage: Stage,
+}
+
+/// How far the message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// At RCPT, with so many recipients, the one that is asked about included.
+    Recipient { recipients: u32 },
+    /// At end of message, with the recipients that were accepted.
+    Message { recipients: u32 },
+    /// Any other stage, at which no limit is asked.
+    Other,
+}
+
+/// Answers questions, and carries out what follows from the answer for the database.
+#[derive(Debug)]
+pub struct Decider {
+    pub rules: Rules,
+    pub gateways: Gateways,
+    pub store: UserStore,
+    pub ledger: Arc<Ledger>,
+    pub alerts: Alerts,
+    pub metrics: DecisionMetrics,
+}
+
+impl Decider {
+    /// Decides, with the user as the database has it now.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read. There is no answer then; a guess could relay mail that
+    /// must not be relayed.
+    pub async fn answer(&self, question: Question<'_>) -> Result<Verdict, StoreError> {
+        let now = now();
+        let name = question.user.and_then(UserName::from_bytes);
+        let user = match &name {
+            Some(name) => self.store.user(name)?,
+            None => None,
+        };
+        let logged_in = match (&name, &user, question.client) {
+            (Some(name), Some(user), Some(client)) => self.ledger.last_login(name, user, client)?,
+            _ => None,
+        };
+        let facts = Facts {
+            client: question.client,
+            client_is_gateway: question.client.is_some_and(|client| self.gateways.contains(client)),
+            login: question
+                .user
+                .map(|name| users::login(name, user.as_ref(), question.client, logged_in, now)),
+            tls: question.tls,
+            sender: question.sender,
+            authors: question.authors,
+        };
+        let verdict = access::decide(&self.rules, &facts);
+        if verdict.action != Action::Permit {
+            return Ok(verdict);
+        }
+        let subject = self.subject(name.as_ref(), user.as_ref(), question.client);
+        let Some(subject) = subject else { return Ok(verdict) };
+        let charged = match question.stage {
+            Stage::Recipient { recipients } => self.ledger.look_ahead(&subject, now, recipients)?,
+            Stage::Message { recipients } => self.ledger.charge(&subject, now, recipients)?,
+            Stage::Other => Charged::Within,
+        };
+        match charged {
+            Charged::Within => Ok(verdict),
+            Charged::Exceeded(exceeded) => Ok(access::over_limit(&exceeded.limit)),
+            Charged::OverCeiling => {
+                if let Some(name) = name {
+                    self.suspend(name, question.client).await?;
+                }
+                Ok(access::suspended())
+            }
+        }
+    }
+
+    fn subject(
+        &self,
+        name: Option<&UserName>,
+        user: Option<&User>,
+        client: Option<IpAddr>,
+    ) -> Option<Subject> {
+        match (name, user) {
+            (Some(name), Some(user)) => Some(self.ledger.user(name, user)),
+            _ => client.map(|client| self.ledger.network(client)),
+        }
+    }
+
+    /// Marks the user in the database, so that login and mail are refused from now on, and raises
+    /// the alarm once: a user sends over many connections.
+    async fn suspend(&self, name: UserName, client: Option<IpAddr>) -> Result<(), StoreError> {
+        let (store, user) = (self.store.clone(), name.clone());
+        let marked = tokio::task::spawn_blocking(move || {
+            let mut first = false;
+            store.update(&user, |user| {
+                first = user.suspended.is_none();
+                user.suspended.get_or_insert_with(now);
+            })?;
+            Ok::<bool, ChangeError>(first)
+        });
+        match marked.await {
+            Ok(Ok(true)) => {}
+            // Marked by another connection, or removed a moment ago.
+            Ok(Ok(false) | Err(ChangeError::Unknown(_) | ChangeError::Exists(_))) => return Ok(()),
+            Ok(Err(ChangeError::Store(error))) => return Err(error),
+            Err(error) => return Err(std::io::Error::other(error).into()),
+        }
+        let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+        tracing::error!(
+            user = %name, %client,
+            "user suspended for trying to send more than SUSPEND_AFTER allows; the password may be \
+             stolen: change it, then run relay user enable {name}"
+        );
+        self.metrics.suspended.inc();
+        self.alerts.suspended(&name, &client, now());
+        Ok(())
+    }
+}
+
+/// Verdicts by service and reason.
+#[derive(Debug, Clone)]
+pub struct DecisionMetrics {
+    decisions: Counters<Answer>,
+    suspended: IntCounter,
+}
+
+impl DecisionMetrics {
+    /// # Errors
+    ///
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            decisions: registry.counters("relay_decisions_total", "Answers to Postfix")?,
+            suspended: registry
+                .counter("relay_users_suspended_total", "Users suspended by SUSPEND_AFTER")?,
+        })
+    }
+
+    pub fn count(&self, service: Service, verdict: &Verdict) {
+        self.decisions.inc(Answer { service, reason: verdict.reason });
+    }
+}
+
+/// The labels of an answer; the action follows from the reason.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    service: Service,
+    reason: Reason,
+}
+
+/// Those that answer.
+const ANSWERING: [Service; 2] = [Service::Policy, Service::Milter];
+
+impl LabelSet for Answer {
+    const NAMES: &'static [&'static str] = &["service", "action", "reason"];
+
+    fn all() -> impl Iterator<Item = Self> {
+        ANSWERING.iter().flat_map(|service| {
+            Reason::ALL.iter().map(|reason| Self { service: *service, reason: *reason })
+        })
+    }
+
+    fn words(self) -> Vec<&'static str> {
+        vec![self.service.label(), self.reason.action(), self.reason.label()]
+    }
+
+    fn place(self) -> usize {
+        let service = ANSWERING.iter().position(|service| *service == self.service);
+        service.unwrap_or_default() * Reason::ALL.len() + self.reason.index()
+    }
+}

@@ -1,0 +1,181 @@
+use super::*;
+
+const LIMITS: GuessLimits = GuessLimits {
+    per_address: GuessLimit { most: 3, window: 3600 },
+    per_user: GuessLimit { most: 5, window: 3600 },
+};
+
+fn address(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+/// A stranger's login as a user with a password that could be guessed.
+fn attempt<'a>(from: &str, user: &'a str) -> Attempt<'a> {
+    Attempt { address: address(from), user, target: Target::Guessable, known: false }
+}
+
+/// Tables in which alice is over the limit, by five addresses with one wrong password each.
+fn alice_over_limit() -> Guesses {
+    let mut guesses = Guesses::new(LIMITS);
+    for guess in 0..5 {
+        guesses.count_wrong(0, &attempt(&format!("198.51.100.{guess}"), "alice"), guess);
+    }
+    guesses
+}
+
+#[test]
+fn the_same_wrong_password_counts_once() {
+    let mut guesses = Guesses::new(LIMITS);
+    for second in 0..10_000 {
+        guesses.count_wrong(second, &attempt("192.0.2.7", "alice"), 42);
+    }
+    assert_eq!(guesses.judge(10_000, &attempt("192.0.2.7", "alice")), Judgement::Check);
+    for (user, fingerprint, expected) in
+        [("alice", 42, true), ("alice", 43, false), ("bob", 42, false)]
+    {
+        let known = guesses.is_known_wrong(&attempt("192.0.2.8", user), fingerprint);
+        assert_eq!(known, expected, "{user} {fingerprint}");
+    }
+}
+
+#[test]
+fn an_address_with_distinct_wrong_ones_is_refused_until_they_are_old() {
+    let mut guesses = Guesses::new(LIMITS);
+    for guess in 0..3 {
+        guesses.count_wrong(0, &attempt("192.0.2.7", "alice"), guess);
+    }
+    assert_eq!(guesses.judge(1, &attempt("192.0.2.7", "bob")), Judgement::AddressOverLimit);
+    assert_eq!(guesses.judge(1, &attempt("192.0.2.8", "alice")), Judgement::Check);
+    assert_eq!(guesses.judge(3600, &attempt("192.0.2.7", "alice")), Judgement::Check);
+}
+
+#[test]
+fn only_strangers_at_a_guessable_password_are_slowed_down() {
+    let mut guesses = alice_over_limit();
+    let stranger = attempt("192.0.2.7", "alice");
+    assert_eq!(guesses.judge(1, &stranger), Judgement::Check, "its turn");
+    for (login, expected) in [
+        (stranger, Judgement::ComeBack),
+        (Attempt { known: true, ..stranger }, Judgement::Check),
+        (Attempt { target: Target::Unguessable, ..stranger }, Judgement::Check),
+        (Attempt { user: "bob", ..stranger }, Judgement::Check),
+    ] {
+        assert_eq!(guesses.judge(2, &login), expected, "{login:?}");
+    }
+    assert_eq!(guesses.judge(1 + PACE, &stranger), Judgement::Check, "its next turn");
+    assert_eq!(guesses.judge(3600, &attempt("192.0.2.9", "alice")), Judgement::Check);
+}
+
+#[test]
+fn who_shares_a_known_address_with_a_guesser_has_a_turn() {
+    let mut guesses = Guesses::new(LIMITS);
+    for guess in 0..3 {
+        guesses.count_wrong(0, &attempt("192.0.2.7", "bob"), guess);
+    }
+    let known = Attempt { known: true, ..attempt("192.0.2.7", "alice") };
+    assert_eq!(guesses.judge(1, &known), Judgement::Check);
+    assert_eq!(guesses.judge(2, &known), Judgement::ComeBack);
+    assert_eq!(guesses.judge(1 + PACE, &known), Judgement::Check);
+}
+
+#[test]
+fn a_newcomer_does_not_wait_behind_a_thousand_guessers() {
+    let mut guesses = alice_over_limit();
+    let guessers: Vec<String> =
+        (0..1000).map(|n| format!("203.{}.{}.1", n / 250, n % 250)).collect();
+    let mut looked_at = 0;
+    // Each of them once a second, for a minute.
+    for second in 1..=60 {
+        for guesser in &guessers {
+            if guesses.judge(second, &attempt(guesser, "alice")) == Judgement::Check {
+                guesses.count_wrong(second, &attempt(guesser, "alice"), second * 1000 + looked_at);
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at <= 2 * 60 / PACE, "{looked_at} guesses in a minute");
+    assert_eq!(guesses.judge(61, &attempt("192.0.2.7", "alice")), Judgement::Check);
+}
+
+#[test]
+fn a_day_of_guessing_from_everywhere_stays_below_ten_thousand_looks() {
+    let mut guesses = alice_over_limit();
+    let mut looked_at = 0_u64;
+    for second in 1..86_400 {
+        for number in 0..4_u64 {
+            let guesser = IpAddr::from(((second * 4 + number) as u32).to_be_bytes());
+            let attempt = Attempt {
+                address: Some(guesser),
+                user: "alice",
+                target: Target::Guessable,
+                known: false,
+            };
+            if guesses.judge(second, &attempt) == Judgement::Check {
+                guesses.count_wrong(second, &attempt, second * 4 + number);
+                looked_at += 1;
+            }
+        }
+    }
+    assert!((2_000..10_000).contains(&looked_at), "{looked_at}");
+}
+
+#[test]
+fn clients_that_share_one_address_share_one_turn() {
+    let mut guesses = alice_over_limit();
+    let shared = Attempt { address: None, user: "alice", target: Target::Guessable, known: false };
+    assert_eq!(guesses.judge(1, &shared), Judgement::Check);
+    assert_eq!(guesses.judge(2, &shared), Judgement::ComeBack);
+    assert_eq!(guesses.judge(2, &attempt("192.0.2.7", "alice")), Judgement::Check);
+}
+
+#[test]
+fn a_clock_that_is_set_back_takes_nobody_s_turn_away() {
+    let mut guesses = alice_over_limit();
+    assert_eq!(guesses.judge(1_000, &attempt("192.0.2.7", "alice")), Judgement::Check);
+    assert_eq!(guesses.judge(10, &attempt("192.0.2.8", "alice")), Judgement::Check);
+}
+
+#[test]
+fn an_ipv6_guesser_cannot_hide_in_its_64() {
+    let mut guesses = Guesses::new(LIMITS);
+    for guess in 0..3 {
+        guesses.count_wrong(0, &attempt(&format!("2001:db8::{guess:x}"), "alice"), guess);
+    }
+    let judged = guesses.judge(1, &attempt("2001:db8::ffff", "bob"));
+    assert_eq!(judged, Judgement::AddressOverLimit);
+}
+
+#[test]
+fn limits_are_read() {
+    assert_eq!("10/hour".parse(), Ok(GuessLimit { most: 10, window: 3_600 }));
+    assert_eq!("100/d".parse(), Ok(GuessLimit { most: 100, window: 86_400 }));
+    assert_eq!("off".parse(), Ok(GuessLimit { most: 0, window: 3_600 }));
+    for text in ["", "10", "0/hour", "1001/hour", "+5/hour", "10/week"] {
+        assert!(text.parse::<GuessLimit>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_limit_of_zero_is_off() {
+    let off = GuessLimit { most: 0, window: 3600 };
+    let mut guesses = Guesses::new(GuessLimits { per_address: off, per_user: off });
+    for guess in 0..100 {
+        guesses.count_wrong(0, &attempt("192.0.2.7", "alice"), guess);
+    }
+    assert_eq!(guesses.judge(1, &attempt("192.0.2.7", "alice")), Judgement::Check);
+}
+
+#[test]
+fn a_flood_of_addresses_and_names_is_bounded_and_pushes_out_no_user() {
+    let mut guesses = alice_over_limit();
+    for number in 0..100_000_u32 {
+        let from = IpAddr::from(number.to_be_bytes()).to_string();
+        let made_up = format!("user{number}");
+        let nobody = Attempt { target: Target::Nobody, ..attempt(&from, &made_up) };
+        guesses.count_wrong(0, &nobody, 1);
+    }
+    assert!(guesses.remembered() <= 3 * MAX_REMEMBERED + 3);
+    assert!(guesses.take_evicted() > 100_000);
+    assert_eq!(guesses.judge(1, &attempt("192.0.2.7", "alice")), Judgement::Check, "a turn");
+    assert_eq!(guesses.judge(2, &attempt("192.0.2.8", "alice")), Judgement::ComeBack);
+}

@@ -1,0 +1,168 @@
+//! What was sent lately, counted in messages and recipients. Pure; time is an argument.
+//!
+//! A period is counted with two numbers: what was sent in the current hour (or day) of the clock,
+//! and in the one before, of which only the part still counts that the sliding period covers. That
+//! is exact for somebody who sends evenly, and never off by more than the earlier period's count.
+
+use serde::{Deserialize, Serialize};
+
+use super::limit::{Ceiling, Limit, Limits, Period, Unit};
+
+/// The count of one period.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Window {
+    /// Number of the hour or day since 1970 that `current` counts.
+    index: u64,
+    current: u32,
+    previous: u32,
+}
+
+impl Window {
+    fn advanced(self, now: u64, period: Period) -> Self {
+        let index = now / period.seconds();
+        match index.checked_sub(self.index) {
+            Some(0) => self,
+            Some(1) => Self { index, current: 0, previous: self.current },
+            Some(_) => Self { index, current: 0, previous: 0 },
+            // The clock was set back: what was counted still counts, and does so from now on.
+            None => Self { index, ..self },
+        }
+    }
+
+    /// Brings a count from the future, which a clock that was ahead left behind, back to now.
+    fn settle(&mut self, now: u64, period: Period) {
+        self.index = self.index.min(now / period.seconds());
+    }
+
+    fn used(self, now: u64, period: Period) -> u32 {
+        let window = self.advanced(now, period);
+        let length = period.seconds();
+        let left = length - now % length;
+        let carried = u64::from(window.previous) * left / length;
+        window.current.saturating_add(u32::try_from(carried).unwrap_or(u32::MAX))
+    }
+
+    fn add(&mut self, now: u64, period: Period, amount: u32) {
+        *self = self.advanced(now, period);
+        self.current = self.current.saturating_add(amount);
+    }
+}
+
+/// Hour and day of one unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Counter {
+    hour: Window,
+    day: Window,
+}
+
+impl Counter {
+    fn used(&self, now: u64, period: Period) -> u32 {
+        match period {
+            Period::Hour => self.hour.used(now, period),
+            Period::Day => self.day.used(now, period),
+        }
+    }
+
+    fn settle(&mut self, now: u64) {
+        self.hour.settle(now, Period::Hour);
+        self.day.settle(now, Period::Day);
+    }
+
+    fn add(&mut self, now: u64, amount: u32) {
+        self.hour.add(now, Period::Hour, amount);
+        self.day.add(now, Period::Day, amount);
+    }
+}
+
+/// What somebody sent lately, and tried to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    messages: Counter,
+    recipients: Counter,
+    /// Recipients of everything that was tried, whether a limit refused it or not.
+    attempts: Counter,
+    /// When an operator last lifted a suspension; earlier attempts do not count.
+    lifted: u64,
+}
+
+/// A limit that has no room left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded {
+    pub limit: Limit,
+    pub used: u32,
+}
+
+impl Usage {
+    /// Lets what was counted while the clock was ahead count from now on, and not until real time
+    /// catches up.
+    pub fn settle(&mut self, now: u64) {
+        for counter in [&mut self.messages, &mut self.recipients, &mut self.attempts] {
+            counter.settle(now);
+        }
+    }
+
+    /// What has been used of a limit.
+    pub fn used(&self, now: u64, limit: &Limit) -> u32 {
+        match limit.unit {
+            Unit::Recipients => self.recipients.used(now, limit.period),
+            Unit::Messages => self.messages.used(now, limit.period),
+        }
+    }
+
+    /// Whether one more message to this many recipients stays within all limits.
+    ///
+    /// # Errors
+    ///
+    /// The first limit that it would exceed.
+    pub fn check(&self, now: u64, limits: &Limits, recipients: u32) -> Result<(), Exceeded> {
+        for limit in &limits.0 {
+            let used = self.used(now, limit);
+            let amount = match limit.unit {
+                Unit::Recipients => recipients,
+                Unit::Messages => 1,
+            };
+            if used.saturating_add(amount) > limit.most {
+                return Err(Exceeded { limit: *limit, used });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts one message to this many recipients.
+    pub fn charge(&mut self, now: u64, recipients: u32) {
+        self.messages.add(now, 1);
+        self.recipients.add(now, recipients);
+    }
+
+    /// Counts an attempt, and says whether it goes over the ceiling. `lifted` is when the last
+    /// suspension was lifted.
+    pub fn attempt(
+        &mut self,
+        now: u64,
+        recipients: u32,
+        limits: &Limits,
+        ceiling: &Ceiling,
+        lifted: u64,
+    ) -> bool {
+        // Not "later": the clock may have been set back in between.
+        if lifted != self.lifted {
+            self.lifted = lifted;
+            self.attempts = Counter::default();
+        }
+        self.attempts.add(now, recipients);
+        ceiling
+            .limits(limits)
+            .iter()
+            .any(|limit| self.attempts.used(now, limit.period) > limit.most)
+    }
+
+    /// Whether nothing in it counts any longer.
+    pub fn is_over(&self, now: u64) -> bool {
+        [self.messages, self.recipients, self.attempts].iter().all(|counter| {
+            counter.used(now, Period::Day) == 0 && counter.used(now, Period::Hour) == 0
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Bounds what a milter connection may make us keep, where the bytes enter.
+//!
+//! indymilter takes packets of up to 1 MiB and buffers each until it is complete, so a thousand
+//! connections could hold a gigabyte. Here every packet has a bound, large ones share a budget, and
+//! a packet that has begun must end in time. Packets are watched as they pass; nothing is copied.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::PollSemaphore;
+
+/// Longest packet in bytes, without its length. The largest that Postfix sends without the body is
+/// a header field: 102,400 bytes (`header_size_limit`) and its name.
+const MAX_PACKET: usize = 128 * 1024;
+/// Packets up to this size, nearly all of them, are free; larger ones come out of the budget.
+const SMALL_PACKET: usize = 8 * 1024;
+/// What the unfinished large packets of all connections may take together, in KiB.
+const BUDGET_KIB: usize = 16 * 1024;
+/// Postfix writes a packet in one go; whoever takes longer only holds memory.
+const PACKET_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The budget that connections share.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Semaphore>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BUDGET_KIB)))
+    }
+}
+
+/// A connection whose packets are bounded.
+#[derive(Debug)]
+pub struct Intake<S> {
+    stream: S,
+    packet: Packet,
+    /// How much the current packet needs from the budget, in KiB, and what it has been given.
+    needs: u32,
+    permit: Option<OwnedSemaphorePermit>,
+    budget: PollSemaphore,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where in a packet the stream is: four bytes of length, then so many bytes.
+#[derive(Debug, Default)]
+struct Packet {
+    length: [u8; 4],
+    length_read: usize,
+    remaining: usize,
+}
+
+impl Packet {
+    /// Follows bytes that were read. Returns the length of the packet that is unfinished after
+    /// them; 0 when the stream is between two packets.
+    fn follow(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.remaining > 0 {
+                let skipped = bytes.len().min(self.remaining);
+                self.remaining -= skipped;
+                bytes = bytes.get(skipped..).unwrap_or_default();
+                if self.remaining == 0 {
+                    self.length_read = 0;
+                }
+                continue;
+            }
+            if let Some(place) = self.length.get_mut(self.length_read) {
+                *place = *first;
+            }
+            self.length_read += 1;
+            bytes = rest;
+            if self.length_read == self.length.len() {
+                self.remaining = self.declared();
+                if self.remaining > MAX_PACKET {
+                    let text = format!("milter packet of {} bytes", self.remaining);
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
+                if self.remaining == 0 {
+                    self.length_read = 0;
+                }
+            }
+        }
+        Ok(if self.remaining > 0 { self.declared() } else { self.length_read })
+    }
+
+    fn declared(&self) -> usize {
+        usize::try_from(u32::from_be_bytes(self.length)).unwrap_or(usize::MAX)
+    }
+}
+
+impl<S> Intake<S> {
+    pub fn new(stream: S, budget: &Budget) -> Self {
+        Self {
+            stream,
+            packet: Packet::default(),
+            needs: 0,
+            permit: None,
+            budget: PollSemaphore::new(Arc::clone(&budget.0)),
+            deadline: None,
+        }
+    }
+
+    /// Ends with an error once the current packet has taken too long.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+        ready!(deadline.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "unfinished milter packet"))
+    }
+
+    /// Waits until an unfinished large packet has its share of the budget.
+    fn poll_budget(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.needs > 0 && self.permit.is_none() {
+            // The semaphore is never closed, so there always is a permit in the end.
+            self.permit = ready!(self.budget.poll_acquire_many(cx, self.needs));
+        }
+        Poll::Ready(())
+    }
+
+    fn follow(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let was_between = self.packet.length_read == 0;
+        let unfinished = self.packet.follow(bytes)?;
+        if unfinished == 0 {
+            (self.needs, self.permit, self.deadline) = (0, None, None);
+            return Ok(());
+        }
+        let needs = if unfinished > SMALL_PACKET { unfinished.div_ceil(1024) } else { 0 };
+        let needs = u32::try_from(needs).unwrap_or(u32::MAX);
+        if needs != self.needs {
+            (self.needs, self.permit) = (needs, None);
+        }
+        if was_between || self.deadline.is_none() {
+            let due = Instant::now() + PACKET_DEADLINE;
+            self.deadline = Some(Box::pin(tokio::time::sleep_until(due)));
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Intake<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let read = match this.poll_budget(cx) {
+            Poll::Ready(()) => Pin::new(&mut this.stream).poll_read(cx, buf),
+            Poll::Pending => Poll::Pending,
+        };
+        match read {
+            Poll::Ready(Ok(())) => {
+                let followed = this.follow(buf.filled().get(before..).unwrap_or_default());
+                // Nothing may seem to be read together with an error.
+                Poll::Ready(followed.inspect_err(|_| buf.set_filled(before)))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => this.poll_deadline(cx).map(Err),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Intake<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn packet(length: usize) -> Vec<u8> {
+        let mut bytes = u32::try_from(length).unwrap().to_be_bytes().to_vec();
+        bytes.resize(4 + length, b'x');
+        bytes
+    }
+
+    /// Reads all that a peer sends in pieces of this size.
+    async fn read(bytes: Vec<u8>, piece: usize) -> io::Result<usize> {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let mut intake = Intake::new(ours, &Budget::default());
+        let writing = tokio::spawn(async move {
+            for piece in bytes.chunks(piece) {
+                theirs.write_all(piece).await.ok();
+            }
+        });
+        let mut read = Vec::new();
+        let result = intake.read_to_end(&mut read).await;
+        drop(intake);
+        writing.await.unwrap();
+        result
+    }
+
+    #[tokio::test]
+    async fn packets_pass_however_they_are_cut() {
+        let bytes = [packet(0), packet(1), packet(SMALL_PACKET + 1), packet(MAX_PACKET)].concat();
+        for piece in [1_000, 4_096, 100_001, 1 << 20] {
+            assert_eq!(read(bytes.clone(), piece).await.unwrap(), bytes.len(), "{piece}");
+        }
+        let bytes = [packet(3), packet(0), packet(7)].concat();
+        for piece in 1..8 {
+            assert_eq!(read(bytes.clone(), piece).await.unwrap(), bytes.len(), "{piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_packet_that_is_too_long_ends_the_connection_at_its_length() {
+        let error = read([packet(5), packet(MAX_PACKET + 1)].concat(), 7).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_packet_that_does_not_end_ends_the_connection() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let mut intake = Intake::new(ours, &Budget::default());
+        theirs.write_all(&packet(5)).await.unwrap();
+        let mut first = [0; 9];
+        intake.read_exact(&mut first).await.unwrap();
+        // Between two packets a session may be idle for hours.
+        let idle = tokio::time::timeout(10 * PACKET_DEADLINE, intake.read_u8()).await;
+        assert!(idle.is_err());
+        theirs.write_all(&[0, 0]).await.unwrap();
+        let error = intake.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unfinished_packets_of_all_connections_share_one_budget() {
+        let budget = Budget::default();
+        let mut holding = Vec::new();
+        let mut read = 0;
+        for _ in 0..1_000 {
+            let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+            let mut intake = Intake::new(ours, &budget);
+            // All but the last byte.
+            let mut bytes = packet(MAX_PACKET);
+            bytes.pop();
+            theirs.write_all(&bytes).await.unwrap();
+            let mut buffer = Vec::new();
+            let reading = async {
+                while buffer.len() < MAX_PACKET {
+                    intake.read_buf(&mut buffer).await.unwrap();
+                }
+            };
+            let _hangs = tokio::time::timeout(Duration::from_millis(1), reading).await;
+            read += buffer.len();
+            holding.push((intake, theirs));
+        }
+        let most = BUDGET_KIB * 1024 + 1_000 * SMALL_PACKET;
+        assert!(read <= most, "{read} bytes are held");
+    }
+}
