@@ -4,6 +4,7 @@ pub mod export;
 pub mod failure;
 pub mod healthcheck;
 pub mod import;
+pub mod listing;
 pub mod password_input;
 pub mod rights;
 pub mod user;

@@ -72,16 +72,19 @@ impl Decider {
             Some(name) => self.store.user(name)?,
             None => None,
         };
-        let logged_in = match (&name, &user, question.client) {
-            (Some(name), Some(user), Some(client)) => self.ledger.last_login(name, user, client)?,
-            _ => None,
+        let up_to_date = match (&name, &user, question.client) {
+            (Some(name), Some(user), Some(client)) => {
+                self.ledger.logged_in_since_change(name, user, client)?
+            }
+            // Without an address there is no way to tell.
+            _ => true,
         };
         let facts = Facts {
             client: question.client,
             client_is_gateway: question.client.is_some_and(|client| self.gateways.contains(client)),
             login: question
                 .user
-                .map(|name| users::login(name, user.as_ref(), question.client, logged_in, now)),
+                .map(|name| users::login(name, user.as_ref(), question.client, up_to_date, now)),
             tls: question.tls,
             sender: question.sender,
             authors: question.authors,

@@ -164,19 +164,22 @@ impl Ledger {
         Ok(())
     }
 
-    /// When this client last logged in as this user, if that is remembered.
+    /// Whether this client may have logged in as this user since the user's password or rights were
+    /// changed.
     ///
     /// # Errors
     ///
     /// As [`Ledger::look_ahead`].
-    pub fn last_login(
+    pub fn logged_in_since_change(
         &self,
         name: &UserName,
         user: &User,
         client: IpAddr,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let key = AccountKey::User(name.clone());
-        Ok(self.lock().get(&self.store, &key, user.id)?.last_login_from(client))
+        let mut accounts = self.lock();
+        let account = accounts.get(&self.store, &key, user.id)?;
+        Ok(account.may_have_logged_in_since(client, user.sessions_since))
     }
 
     /// Whether this address logged in as this user lately, and since its password was changed.

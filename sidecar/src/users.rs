@@ -226,22 +226,20 @@ impl User {
 const LONGEST_SESSION: u64 = 86_400;
 
 /// What the decision needs to know of a login. A name that is nobody's any longer is one, too.
-/// `logged_in` is when this client last logged in as this user, if that is known.
+/// `up_to_date` says that this client logged in since password and rights are what they are.
 pub fn login(
     name: &[u8],
     user: Option<&User>,
     client: Option<IpAddr>,
-    logged_in: Option<u64>,
+    up_to_date: bool,
     now: u64,
 ) -> Login {
     let standing = user.map_or(Standing::Unknown, |user| match user.standing(now) {
         Standing::Enabled if !user.may_log_in_from(client) => Standing::OtherNetwork,
-        // A clock that was set back since the change, or a client without an address, leaves no way
-        // to tell; and within one second nobody can say which came first.
+        // A clock that was set back since the change leaves no way to tell.
         Standing::Enabled
-            if client.is_some()
-                && (user.sessions_since..user.sessions_since + LONGEST_SESSION).contains(&now)
-                && logged_in.is_none_or(|when| when < user.sessions_since) =>
+            if !up_to_date
+                && (user.sessions_since..user.sessions_since + LONGEST_SESSION).contains(&now) =>
         {
             Standing::LoginOutdated
         }

@@ -1,4 +1,4 @@
-//! README and .env.example say what the code says.
+//! The documentation and .env.example say what the code says.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ fn read(name: &str) -> String {
 }
 
 #[test]
-fn readme_has_each_variable_with_its_default() {
-    let readme = read("README.md");
+fn the_settings_page_has_each_variable_with_its_default() {
+    let page = read("docs/settings.md");
     for variable in &VARIABLES {
         let default = match variable.default {
             "" => String::new(),
             default => format!("`{default}`"),
         };
         let row = format!("| `{}` | {default} |", variable.name);
-        assert!(readme.contains(&row), "README has no row that begins: {row}");
+        assert!(page.contains(&row), "docs/settings.md has no row that begins: {row}");
     }
 }
 
@@ -55,12 +55,31 @@ fn no_name_in_the_example_settings_is_a_typo_to_the_sidecar() {
     }
 }
 
+/// Every metric with its labels and its help text, and no other.
 #[test]
-fn readme_has_each_metric() {
-    let readme = read("README.md");
-    let text = String::from_utf8(Metrics::register().unwrap().registry.text().unwrap()).unwrap();
-    let names = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
-    for name in names {
-        assert!(readme.contains(&format!("| `{name}` |")), "README has no row for {name}");
+fn the_metrics_page_has_exactly_the_metrics_there_are() {
+    let registry = Metrics::register().unwrap().registry;
+    let text = String::from_utf8(registry.text().unwrap()).unwrap();
+    let mut expected = Vec::new();
+    for (name, help) in
+        text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
+    {
+        let series = text.lines().find(|line| line.starts_with(name)).unwrap();
+        expected.push(format!("| `{name}` | {} | {help} |", labels(series)));
     }
+    let page = read("docs/metrics.md");
+    let mut found: Vec<&str> = page.lines().filter(|line| line.starts_with("| `relay_")).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+/// The names of the labels of `name{a="x",b="y"} 0`, but for those of a histogram's buckets.
+fn labels(series: &str) -> String {
+    let inside = series.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    let pairs = inside.map(|(pairs, _)| pairs).unwrap_or_default();
+    let names = pairs.split(',').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
+    let mut names: Vec<&str> = names.filter(|name| *name != "le").collect();
+    names.sort_unstable();
+    names.join(", ")
 }

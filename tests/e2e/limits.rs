@@ -109,16 +109,87 @@ fn a_message_that_is_given_up_before_its_content_costs_nothing() -> Result<()> {
 }
 
 #[test]
+fn a_message_that_is_refused_for_its_content_costs_nothing() -> Result<()> {
+    in_a_lab(|lab| {
+        let limit = lab.relay().env("RATE_LIMIT_USER", "1/day");
+        let relay = start_with_alice(limit, &["--sender", "alice@example.org"])?;
+        let forged = b"From: boss@victim.test\r\nSubject: forged\r\n\r\ntext\r\n";
+        for _ in 0..3 {
+            let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+            client.send("alice@example.org", &["bob@recipient.test"], forged)?.expect(553)?;
+        }
+        let honest = b"From: alice@example.org\r\nSubject: honest\r\n\r\ntext\r\n";
+        let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        client.send("alice@example.org", &["bob@recipient.test"], honest)?.expect(250)?;
+        assert_limited(&send(&relay)?, "1/day");
+        Ok(())
+    })
+}
+
+#[test]
+fn refused_recipients_cost_nothing() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "3/day"), &[])?;
+        let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
+        client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        client.command("RCPT TO:<a@recipient.test>")?.expect(250)?;
+        // Refused by Postfix itself, before the milter hears of it.
+        for refused in ["RCPT TO:<no one@recipient.test>", "RCPT TO:<b@>"] {
+            assert!(!client.command(refused)?.is_positive(), "{refused}");
+        }
+        client.data(&message("one recipient"))?.expect(250)?;
+        until("the use to be written down", A_WHILE, || {
+            let shown = relay.manage_user(&["show", "alice"], "").ok()?;
+            shown.contains("limit     3/day: 1 used, 2 left").then_some(())
+        })
+    })
+}
+
+#[test]
+fn a_limit_holds_exactly_with_fifty_sessions_at_once() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "20/day"), &[])?;
+        let outcomes: Vec<Result<Reply>> = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..50_u8)
+                .map(|number| {
+                    let from = IpAddr::from([198, 51, 100, number + 1]);
+                    let relay = &relay;
+                    scope.spawn(move || {
+                        let mut client = relay.login(from, 587, "alice", PASSWORD)?;
+                        client.send(
+                            "alice@example.org",
+                            &["bob@recipient.test"],
+                            &message("at once"),
+                        )
+                    })
+                })
+                .collect();
+            senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
+        });
+        let mut accepted = 0;
+        for outcome in outcomes {
+            let reply = outcome?;
+            match reply.code {
+                250 => accepted += 1,
+                _ => assert_limited(&reply, "20/day"),
+            }
+        }
+        assert_eq!(accepted, 20);
+        Ok(())
+    })
+}
+
+#[test]
 fn bare_postmaster_is_counted_though_policy_is_not_asked_about_it() -> Result<()> {
     in_a_lab(|lab| {
         let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "3/day"), &[])?;
         send_to(&relay, &["bob@recipient.test", "postmaster"])?.expect(250)?;
         send_to(&relay, &["postmaster"])?.expect(250)?;
-        // Postfix takes the recipient without asking; the limit is met at DATA.
+        // Postfix takes the recipient without asking; the limit is met at end of message.
         let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
         client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
         client.command("RCPT TO:<postmaster>")?.expect(250)?;
-        assert_limited(&client.command("DATA")?, "3/day");
+        assert_limited(&client.data(&message("over"))?, "3/day");
         Ok(())
     })
 }
@@ -262,7 +333,7 @@ fn pass_the_ceiling(relay: &Relay<'_>) -> Result<Client> {
     let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
     client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
     client.command("RCPT TO:<bob@recipient.test>")?.expect(250)?;
-    assert_suspended(&client.command("DATA")?);
+    assert_suspended(&client.data(&message("one too many"))?);
     Ok(open)
 }
 

@@ -72,7 +72,7 @@ fn many_clients_at_once_are_each_served() -> Result<()> {
         let relay = relay_with_alice(lab)?;
         let one_client = &|number: u8| -> Result<()> {
             let from = IpAddr::from([198, 51, 100, number]);
-            let port = if number % 2 == 0 { 587 } else { 465 };
+            let port = if number.is_multiple_of(2) { 587 } else { 465 };
             let mut client = relay.login(from, port, "alice", PASSWORD)?;
             let sent = message(&format!("client-{number}"));
             client.send("alice@example.org", &["bob@example.net"], &sent)?.expect(250)?;

@@ -1,4 +1,4 @@
-//! One line for each decision, with its reason; a peer cannot write lines of his own.
+//! One line for each message and each refusal, with its reason; a peer cannot write lines of its own.
 
 use anyhow::{Context, Result};
 use relay_tests::lab::{HOME, HOME_NETWORK, STRANGER, in_a_lab};
@@ -6,7 +6,7 @@ use relay_tests::message::message;
 use relay_tests::sasl::{Connection, plain};
 
 #[test]
-fn each_decision_is_a_line_with_its_reason() -> Result<()> {
+fn each_message_and_each_refusal_is_one_line_with_its_reason() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).start()?;
         let mut client = relay.session(HOME, 25)?;
@@ -14,13 +14,14 @@ fn each_decision_is_a_line_with_its_reason() -> Result<()> {
         let mut client = relay.session(STRANGER, 25)?;
         client.send("mallory@example.org", &["bob@example.net"], b"no\r\n")?.expect(554)?;
         let log = relay.sidecar()?.output();
-        for words in [
-            ["policy", "permit", "network", "203.0.113.5"],
-            ["milter", "permit", "network", "203.0.113.5"],
-            ["policy", "refuse", "not_allowed", "198.51.100.7"],
+        for (words, count) in [
+            (["policy", "permit", "network", "203.0.113.5"], 0),
+            (["milter", "permit", "network", "to=<bob@example.net> "], 1),
+            (["policy", "refuse", "not_allowed", "198.51.100.7"], 1),
+            (["login", "accepted", "", ""], 0),
         ] {
             let lines = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));
-            assert_eq!(lines.count(), 1, "{words:?} in:\n{log}");
+            assert_eq!(lines.count(), count, "{words:?} in:\n{log}");
         }
         Ok(())
     })
@@ -39,7 +40,7 @@ fn json_lines_are_json_with_the_same_words() -> Result<()> {
                 serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
             lines.push(line.to_string());
         }
-        let decision = |line: &&String| line.contains("policy") && line.contains("\"network\"");
+        let decision = |line: &&String| line.contains("milter") && line.contains("\"network\"");
         assert_eq!(lines.iter().filter(decision).count(), 1, "{lines:?}");
         Ok(())
     })

@@ -159,13 +159,13 @@ fn what_cannot_be_done_says_why_and_changes_nothing() -> Result<()> {
 fn a_password_is_asked_for_twice_on_a_terminal_and_not_shown() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().start()?;
-        let answers = [("Password: ", FIRST), ("Once more: ", FIRST)];
+        let answers = [("Password: ", FIRST), ("Again: ", FIRST)];
         let session = relay.place().run_on_terminal(&["user", "add", "alice"], &answers)?;
         assert!(session.status.success(), "{session:?}");
         assert!(session.shown.contains("user alice added"), "{session:?}");
         assert!(!session.shown.contains(FIRST), "{session:?}");
         assert_eq!(login_code(&relay, "alice", FIRST)?, 235);
-        let answers = [("Password: ", FIRST), ("Once more: ", SECOND)];
+        let answers = [("Password: ", FIRST), ("Again: ", SECOND)];
         let session = relay.place().run_on_terminal(&["user", "passwd", "alice"], &answers)?;
         assert_eq!(session.status.code(), Some(6), "{session:?}");
         assert!(session.shown.contains("the two passwords differ"), "{session:?}");

@@ -5,12 +5,10 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::user::{for_each_user, written};
+use super::import::export_file::VERSION;
+use super::listing::{for_each_user, written};
 use crate::store::UserStore;
 use crate::users::User;
-
-/// The format of an export.
-pub const EXPORT_VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Exported<'a> {
@@ -27,7 +25,7 @@ struct Exported<'a> {
 pub fn run(store: &UserStore, out: &mut impl Write) -> Result<(), Failure> {
     for_each_user(store, |_, user| user.map(drop).map_err(Failure::trouble))?;
     let mut separator = "";
-    written(write!(out, "{{\"relay_users\":{EXPORT_VERSION},\"users\":["))?;
+    written(write!(out, "{{\"relay_users\":{VERSION},\"users\":["))?;
     for_each_user(store, |name, user| {
         let user = user.map_err(Failure::trouble)?;
         let json = serde_json::to_string(&Exported { name, user: &user });

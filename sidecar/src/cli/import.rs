@@ -4,7 +4,7 @@
 //! a temporary file beside the database, so that memory does not grow with them; then one
 //! transaction writes them all.
 
-mod export_file;
+pub mod export_file;
 mod problems;
 mod progress;
 mod spool;

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::failure::{Exit, Failure};
+use super::listing::written;
 use super::password_input::{NewPassword, new_password};
 use super::rights::{Rights, parse_time};
 use super::{PasswordCommand, PasswordSource, RightsOptions, UserCommand, export, import};
@@ -13,7 +14,7 @@ use crate::clock::now;
 use crate::config::{Config, Environment, ProcessEnvironment};
 use crate::password::strength::is_unguessable;
 use crate::password::{self, Arena, Cost};
-use crate::store::{ChangeError, StoreError, UserStore};
+use crate::store::{ChangeError, UserStore};
 use crate::user_name::UserName;
 use crate::users::{Credential, MAX_CREDENTIALS, NewHash, User};
 
@@ -60,35 +61,6 @@ pub fn run(command: UserCommand) -> Result<(), Failure> {
         }
     };
     written(out.write_all(said.as_bytes()).and_then(|()| out.flush()))
-}
-
-/// Whoever closes the pipe early (`relay user list | head`) has seen enough.
-pub fn written(result: io::Result<()>) -> Result<(), Failure> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::trouble(format!("cannot write the output: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Users that are read in one go.
-const BATCH: usize = 1_000;
-
-/// Calls with every user in the order of their names, without holding more than some of them.
-pub fn for_each_user(
-    store: &UserStore,
-    mut act: impl FnMut(&str, Result<User, StoreError>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut after: Option<String> = None;
-    loop {
-        let batch = store.users_after(after.as_deref(), BATCH).map_err(Failure::trouble)?;
-        let Some((last, _)) = batch.last() else { return Ok(()) };
-        after = Some(last.clone());
-        for (name, user) in batch {
-            act(&name, user)?;
-        }
-    }
 }
 
 fn open(folder: &Path) -> Result<UserStore, Failure> {

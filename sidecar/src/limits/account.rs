@@ -92,6 +92,15 @@ impl Account {
         self.last_login_from(address).is_some_and(|when| now.abs_diff(when) < trust)
     }
 
+    /// Whether this address may have logged in since this time: it has, or so many others have that
+    /// it could be among those forgotten.
+    pub fn may_have_logged_in_since(&self, address: IpAddr, since: u64) -> bool {
+        match self.last_login_from(address) {
+            Some(when) => when >= since,
+            None => self.known.len() >= MAX_KNOWN && self.known.iter().all(|(_, w)| *w >= since),
+        }
+    }
+
     /// When this address last logged in successfully, if that is remembered.
     pub fn last_login_from(&self, address: IpAddr) -> Option<u64> {
         let address = client_network(address);
@@ -120,6 +129,21 @@ mod tests {
             account.record_login(1_001, "default", Some(IpAddr::from([192, 0, 2, last as u8])));
         }
         assert!(!account.knows(1_001, home, 1_000), "the one unused for longest is forgotten");
+    }
+
+    #[test]
+    fn an_address_that_may_have_been_forgotten_is_not_said_to_be_outdated() {
+        let mut account = Account::default();
+        let home: IpAddr = "203.0.113.5".parse().unwrap();
+        account.record_login(1_000, "default", Some(home));
+        assert!(account.may_have_logged_in_since(home, 1_000));
+        assert!(!account.may_have_logged_in_since(home, 1_001));
+        for last in 0..MAX_KNOWN {
+            assert!(!account.may_have_logged_in_since("192.0.2.200".parse().unwrap(), 1_001));
+            account.record_login(1_001, "default", Some(IpAddr::from([192, 0, 2, last as u8])));
+        }
+        assert!(account.may_have_logged_in_since(home, 1_001), "sixteen others have since");
+        assert!(!account.may_have_logged_in_since(home, 1_002));
     }
 
     #[test]

@@ -9,10 +9,12 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::progress::Progress;
-use crate::cli::export::EXPORT_VERSION;
 use crate::password;
 use crate::user_name::UserName;
 use crate::users::{Credential, MAX_CREDENTIALS, User};
+
+/// The format of an export.
+pub const VERSION: u32 = 1;
 
 /// Whether a file is an export: JSON, which no line of another server's file is.
 pub fn begins(reader: &mut impl BufRead) -> io::Result<bool> {
@@ -109,7 +111,7 @@ impl<'de, F: FnMut(Exported)> Visitor<'de> for Document<'_, F> {
             return Err(A::Error::custom("it does not begin with relay_users"));
         };
         let version: u32 = map.next_value()?;
-        if version != EXPORT_VERSION {
+        if version != VERSION {
             return Err(A::Error::custom(format!("it was written by a newer version ({version})")));
         }
         let Some("users") = map.next_key::<String>()?.as_deref() else {

@@ -3,6 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The bar; dropping it clears the line.
+#[derive(Debug)]
 pub struct Progress(ProgressBar);
 
 impl Progress {

@@ -5,8 +5,9 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::super::failure::{Exit, Failure};
+use super::super::listing::{for_each_user, written};
 use super::super::rights::timestamp;
-use super::{existing, for_each_user, written};
+use super::existing;
 use crate::access::Standing;
 use crate::clock::now;
 use crate::config::{Config, ProcessEnvironment};
