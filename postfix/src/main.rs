@@ -2,30 +2,16 @@
 //! is looked after while it runs.
 
 mod certificates;
-mod clock;
-mod drain;
-mod events;
-mod explain;
+mod configuration;
 mod files;
-mod gateways;
-#[cfg(test)]
-mod golden;
-mod health;
 mod json;
 mod log;
 mod maillog;
-mod main_cf;
-mod master_cf;
-mod processes;
+mod network;
 mod queue;
-mod queue_state;
-mod resolver;
+mod running;
 mod settings;
 mod sidecar;
-mod signals;
-mod start;
-mod supervise;
-mod tls;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,10 +19,12 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 
-use main_cf::MainCf;
-use master_cf::MasterCf;
+use configuration::main_cf::MainCf;
+use configuration::master_cf::MasterCf;
+use configuration::{explain, main_cf, master_cf};
+use running::supervise::Ending;
+use running::{health, start};
 use settings::{Environment, Mistakes, Settings};
-use supervise::Ending;
 
 /// The exit codes, so that an orchestrator and a person can tell the reasons apart.
 mod exit {

@@ -6,6 +6,7 @@
 mod entry;
 mod postfix;
 mod records;
+pub mod state;
 mod table;
 
 use std::io::{self, IsTerminal, Write};

@@ -2,12 +2,11 @@
 
 mod environment;
 mod foreign;
-mod guard;
 mod hostname;
 pub mod networks;
 pub mod next_hop;
 pub mod overrides;
-mod parameters;
+pub mod parameters;
 mod sender_map;
 pub mod smarthosts;
 pub mod tls_level;
@@ -25,7 +24,8 @@ pub use environment::{Environment, Problem};
 use overrides::Overrides;
 pub use smarthosts::NextHops;
 
-use crate::{master_cf, tls};
+use crate::certificates::pair;
+use crate::configuration::master_cf;
 use variables::{
     ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, INET_PROTOCOLS,
     LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY,
@@ -235,7 +235,7 @@ fn read_pair(
     let (Some(certificate), Some(key)) = (certificate, key) else {
         return (!any_is_set).then_some(None);
     };
-    if let Err(error) = tls::Pair::load(&certificate, &key) {
+    if let Err(error) = pair::Pair::load(&certificate, &key) {
         let (variable, path) = match error.concerns_key() {
             true => (key_variable, &key),
             false => (certificate_variable, &certificate),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::has_passed;
-use crate::tls::validity::Validity;
+use super::watcher::has_passed;
+use crate::certificates::validity::Validity;
 
 /// How long a fault may last before it is one: a certificate and its key are two files, and are
 /// seldom written in the same instant.

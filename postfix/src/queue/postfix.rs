@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use super::entry::Entry;
 use super::records;
 use crate::files::QUEUE;
-use crate::queue_state::for_each_message;
+use crate::queue::state::for_each_message;
 
 const POSTQUEUE: &str = "/usr/sbin/postqueue";
 const POSTSUPER: &str = "/usr/sbin/postsuper";

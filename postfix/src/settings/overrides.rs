@@ -4,8 +4,8 @@
 //! in it: newlines become spaces, so that Postfix reads exactly what was checked here.
 
 use super::environment::{Environment, Problem};
-use super::guard::{self, Objection};
 use super::{parameters, variables};
+use crate::configuration::guard::{self, Objection};
 
 const MAIN: &str = "POSTFIX_";
 const MASTER: &str = "POSTFIXMASTER_";

@@ -12,7 +12,7 @@ use super::variables::{
     RELAYHOST_USERNAME, TLS_CA,
 };
 use super::{parse_path, read_pair};
-use crate::tls;
+use crate::certificates::pair;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NextHops {
@@ -60,7 +60,7 @@ impl NextHops {
 pub fn read(reader: &mut Reader<'_>) -> NextHops {
     let ca = reader.parse(&TLS_CA, |text| {
         let path = parse_path(text)?;
-        tls::load_certificates(&path).map_err(|error| error.to_string())?;
+        pair::load_certificates(&path).map_err(|error| error.to_string())?;
         Ok(path)
     });
     let mut main = next_hop::read(reader, MAIN);

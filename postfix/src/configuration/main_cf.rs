@@ -10,8 +10,8 @@ mod sending;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::explain::Source;
-use crate::gateways;
+use crate::configuration::explain::Source;
+use crate::network::gateways;
 use crate::settings::networks::in_postfix_form;
 use crate::settings::variables::{
     ALLOWED_NETWORKS, ENABLE_TLS, INET_PROTOCOLS, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN,
@@ -120,7 +120,7 @@ impl MainCf {
         self.section(TITLE, fixed::SERVER_TLS);
         self.set("smtpd_tls_security_level", "may", &[&ENABLE_TLS]);
         // Our copy of the pair, which changes only from one good pair to another.
-        let copy = crate::certificates::SERVER_COPY;
+        let copy = crate::certificates::watcher::SERVER_COPY;
         self.set("smtpd_tls_chain_files", copy, &[&TLS_CERT, &TLS_KEY]);
     }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use crate::configuration::main_cf::Surroundings;
 use crate::log;
-use crate::main_cf::Surroundings;
 use crate::settings::Settings;
 use crate::settings::tls_level::TlsLevel;
 

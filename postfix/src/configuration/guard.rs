@@ -3,7 +3,7 @@
 //! A relay that is opened, that leaks passwords into its log or its mail, or that is moved to where
 //! this image does not look, is refused unless the operator insists. What is only unusual passes.
 
-use crate::main_cf::{ASK_THE_SIDECAR, MILTER};
+use crate::configuration::main_cf::{ASK_THE_SIDECAR, MILTER};
 
 /// Why a parameter is not simply set.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,5 @@
 //! A certificate with its chain and its key: read, checked, and what a client can compare them with.
 
-pub mod self_signed;
-pub mod validity;
-
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -18,7 +15,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use validity::Validity;
+use super::validity::{self, Validity};
 
 /// Why a certificate and a key cannot be used together. The texts stand behind `TLS_CERT=path: `, or what else names the file.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::certificates::self_signed;
 
 /// A folder with two pairs made by this program, and files that are wrong in one way each.
 struct Files(tempfile::TempDir);

@@ -10,12 +10,13 @@ use rustix::process::{
     set_child_subreaper, wait,
 };
 
-use crate::certificates::Watcher;
-use crate::clock::{self, Clock};
+use super::{drain, processes};
+use crate::certificates::watcher::Watcher;
 use crate::files::QUEUE;
-use crate::maillog::Pump;
-use crate::signals::{Inbox, Signal};
-use crate::{drain, log, processes};
+use crate::log;
+use crate::maillog::pump::Pump;
+use crate::running::clock::{self, Clock};
+use crate::running::signals::{Inbox, Signal};
 
 /// SIGTERM ends Postfix in milliseconds, and its own clock ends it after five seconds.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);

@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::configuration::main_cf::{MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
 use crate::files::PID_FILE;
-use crate::main_cf::{MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
-use crate::start::MASTER_CF;
+use crate::running::start::MASTER_CF;
 use crate::{master_cf, sidecar};
 
 /// TCP_LISTEN of the kernel's net/tcp_states.h.

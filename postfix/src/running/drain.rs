@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal as Kill};
 
-use crate::maillog::Pump;
-use crate::processes::{self, Process};
-use crate::signals::{Inbox, Signal};
-use crate::start::MASTER_CF;
-use crate::supervise::{reap, send};
+use crate::maillog::pump::Pump;
+use crate::running::processes::{self, Process};
+use crate::running::signals::{Inbox, Signal};
+use crate::running::start::MASTER_CF;
+use crate::running::supervise::{reap, send};
 use crate::{files, log};
 
 /// How often the processes are looked at.

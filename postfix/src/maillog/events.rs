@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime};
 use crate::json::Object;
 use crate::maillog::format::push_fields;
 use crate::maillog::line::{Kind, Line};
-use crate::queue_state::{self, QueueState};
+use crate::queue::state::{self, QueueState};
 
 /// How often the queue's state is told.
 const QUEUE_PERIOD: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ pub fn report_queue(events: Events, queue_directory: PathBuf) -> std::io::Result
         loop {
             // Nobody asks for the state: without a reader nothing is read either.
             if events.path.exists() {
-                events.queue(&queue_state::read(&queue_directory), SystemTime::now());
+                events.queue(&state::read(&queue_directory), SystemTime::now());
             }
             thread::sleep(QUEUE_PERIOD);
         }
@@ -128,7 +128,7 @@ fn of_queue(state: &QueueState, dropped: u64, now: SystemTime) -> String {
 mod tests {
     use super::*;
     use crate::maillog::line::parse;
-    use crate::queue_state::Totals;
+    use crate::queue::state::Totals;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

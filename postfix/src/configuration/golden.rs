@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::main_cf::{self, Surroundings};
-use crate::master_cf;
+use crate::certificates::self_signed;
+use crate::configuration::main_cf::{self, Surroundings};
+use crate::configuration::master_cf;
 use crate::settings::{self, Environment};
-use crate::tls::self_signed;
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
 const FILES: &str = "@FILES@";

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 
-use crate::queue_state::for_each_message;
+use crate::queue::state::for_each_message;
 
 /// maximal_backoff_time of Postfix: no message is put off for longer than that.
 const LONGEST_DELAY: Duration = Duration::from_secs(4000);

@@ -15,7 +15,7 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::Pair;
+use super::pair::Pair;
 use crate::{files, log};
 
 /// Ten years, because whoever accepted this very certificate, and not its key, is asked again by

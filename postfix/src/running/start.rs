@@ -12,18 +12,21 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
-use crate::certificates::{self, Watcher};
-use crate::events::{self, Events};
+use super::clock;
+use crate::certificates::watcher::{self, Watcher};
+use crate::configuration::main_cf::{PASSWORD_TABLE, SASL_SOCKET, Surroundings};
+use crate::configuration::master_cf::hop_password_table;
+use crate::configuration::{main_cf, master_cf};
 use crate::files::QUEUE;
+use crate::maillog::events::{self, Events};
 use crate::maillog::format::Format;
+use crate::maillog::pump::{Pump, Ways};
 use crate::maillog::redact::{self, Redactor};
-use crate::maillog::{Pump, Ways};
-use crate::main_cf::{PASSWORD_TABLE, SASL_SOCKET, Surroundings};
-use crate::master_cf::hop_password_table;
+use crate::network::{gateways, resolver};
+use crate::running::signals::{Inbox, Signal};
+use crate::running::supervise::{self, Ending};
 use crate::settings::{NextHops, Settings, networks};
-use crate::signals::{Inbox, Signal};
-use crate::supervise::{self, Ending};
-use crate::{clock, files, gateways, log, main_cf, master_cf, resolver, sidecar};
+use crate::{files, log, sidecar};
 
 /// `/etc/postfix` of the image leads here, on a tmpfs.
 const MAIN_CF: &str = "/run/postfix/main.cf";
@@ -59,7 +62,7 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     supervise::adopt_orphans().context("cannot adopt orphaned processes")?;
     files::claim_queue()?;
     files::prepare_folders()?;
-    let certificates = certificates::prepare(&settings, SystemTime::now())?;
+    let certificates = watcher::prepare(&settings, SystemTime::now())?;
     warn(&settings);
     let surroundings = look_around(&settings)?;
     warn_about_gateways(&settings, &surroundings.dangerous);

@@ -1,7 +1,7 @@
 //! master.cf: which programs of Postfix run, and what differs between the ports.
 
-use crate::explain::Source;
-use crate::main_cf::{PASSWORD_TABLE, Parameter};
+use crate::configuration::explain::Source;
+use crate::configuration::main_cf::{PASSWORD_TABLE, Parameter};
 use crate::settings::next_hop::NextHop;
 use crate::settings::variables::{
     ENABLE_SASL, ENABLE_TLS, RELAYHOST_MAP, RELAYHOST_MAP_PASSWORDS, Variable,

@@ -108,10 +108,10 @@ fn what_is_only_unusual_passes() {
 
 #[test]
 fn what_is_rendered_would_pass() {
-    let rendered = crate::main_cf::fixed::RELAY_ACCESS
+    let rendered = crate::configuration::main_cf::fixed::RELAY_ACCESS
         .iter()
-        .chain(crate::main_cf::fixed::CLIENTS)
-        .chain(crate::main_cf::fixed::SIDECAR_MILTER)
+        .chain(crate::configuration::main_cf::fixed::CLIENTS)
+        .chain(crate::configuration::main_cf::fixed::SIDECAR_MILTER)
         .filter(|(name, _)| name.ends_with("_restrictions") || name.contains("milter"));
     for (name, value) in rendered {
         assert_eq!(harm(name, value), None, "{name} = {value}");
@@ -132,6 +132,6 @@ fn a_parameter_with_a_variable_is_set_by_that_but_may_differ_for_one_service() {
 #[test]
 fn every_name_in_the_tables_is_a_parameter() {
     for name in OURS.iter().map(|(name, _)| name).chain(RULES.iter().map(|(name, _)| name)) {
-        assert!(super::super::parameters::exists(name), "{name}");
+        assert!(crate::settings::parameters::exists(name), "{name}");
     }
 }

@@ -1,7 +1,7 @@
 //! Where each line of main.cf and master.cf comes from: `relay-init render --explain`.
 
-use crate::main_cf::{MainCf, Parameter};
-use crate::master_cf::MasterCf;
+use crate::configuration::main_cf::{MainCf, Parameter};
+use crate::configuration::master_cf::MasterCf;
 use crate::settings::Environment;
 use crate::settings::variables::Variable;
 
@@ -88,10 +88,13 @@ mod tests {
         let environment = Environment::from(pairs);
         let settings = settings::load(&environment).unwrap();
         let main_cf = main_cf(
-            &crate::main_cf::build(&settings, &crate::main_cf::Surroundings::default()),
+            &crate::configuration::main_cf::build(
+                &settings,
+                &crate::configuration::main_cf::Surroundings::default(),
+            ),
             &environment,
         );
-        main_cf + &master_cf(&crate::master_cf::build(&settings), &environment)
+        main_cf + &master_cf(&crate::configuration::master_cf::build(&settings), &environment)
     }
 
     /// The source that stands behind a line.

@@ -1,7 +1,7 @@
 //! The part of main.cf about the next hop.
 
 use super::{MainCf, PASSWORD_TABLE, Surroundings};
-use crate::certificates::CLIENT_COPY;
+use crate::certificates::watcher::CLIENT_COPY;
 use crate::settings::NextHops;
 use crate::settings::tls_level::TlsLevel;
 use crate::settings::variables::{

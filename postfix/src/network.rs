@@ -1,0 +1,4 @@
+//! What this container's network looks like.
+
+pub mod gateways;
+pub mod resolver;
