@@ -1,7 +1,8 @@
-//! Certificates: read and checked, made when there is none, and watched while they are in use.
+//! Certificates: reading and checking them, making a self-signed one, and replacing them while they are
+//! in use.
 
 pub mod pair;
 mod renewal;
 pub mod self_signed;
-pub mod validity;
+mod validity;
 pub mod watcher;

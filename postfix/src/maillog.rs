@@ -1,8 +1,17 @@
-//! Postfix's log.
+//! Postfix's log, on its way from Postfix to our standard output and to the sidecar.
+//!
+//! Postfix cannot write to our standard output itself. It opens `/dev/stdout` again, which fails
+//! for a socket, and it blocks when nobody reads. So it gets a pipe instead: one thread reads the
+//! pipe at once, and another writes to standard output as fast as that accepts lines. What waits in
+//! between is bounded ([`store`]), because mail matters more than its log; lines about what became of
+//! a message are kept longest.
+//!
+//! Each line is also parsed ([`line`]) and sent to the sidecar as an event ([`events`]).
 
 pub mod events;
 pub mod format;
 pub mod line;
+pub mod message;
 mod output;
 pub mod pump;
 pub mod redact;

@@ -1,4 +1,4 @@
-//! What this container's network looks like.
+//! What this container finds on its network: gateways, its own addresses, the resolver.
 
 pub mod gateways;
 pub mod resolver;

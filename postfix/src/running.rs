@@ -1,9 +1,13 @@
-//! The life of the container: start, supervision, drain, health check.
+//! The life of the container: start, supervision, drain and stop; and the health check from outside.
 
-pub mod clock;
-pub mod drain;
+mod children;
+mod clock;
+mod drain;
+mod folders;
 pub mod health;
-pub mod processes;
-pub mod signals;
+mod passwords;
+mod processes;
+mod programs;
+mod signals;
 pub mod start;
 pub mod supervise;

@@ -1,4 +1,5 @@
-//! A certificate with its chain and its key: read, checked, and what a client can compare them with.
+//! A certificate chain with its private key: reads and checks the pair, and prints what clients can
+//! compare it with.
 
 use std::fs;
 use std::io;
@@ -17,21 +18,24 @@ use zeroize::Zeroizing;
 
 use super::validity::{self, Validity};
 
-/// Why a certificate and a key cannot be used together. The texts stand behind `TLS_CERT=path: `, or what else names the file.
+/// Why a certificate and a key cannot be used together. The text follows the file's name, as in
+/// `TLS_CERT=/certs/cert.pem: `.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
     #[error("{0}")]
     Certificate(FileFault),
     #[error("{0}")]
     Key(FileFault),
-    #[error("this is a private key, and the other file is a certificate; swap the two")]
+    #[error("this file is the private key and the other one the certificate; swap the two")]
     Swapped,
-    #[error("this key does not belong to the certificate; use the two of one issue")]
+    #[error(
+        "this key does not match the certificate; use the key that the certificate was issued for"
+    )]
     Mismatch,
 }
 
 impl PairError {
-    /// Whether the key is the file to name; otherwise it is the certificate.
+    /// Whether the file at fault is the key; otherwise it is the certificate.
     pub fn concerns_key(&self) -> bool {
         match self {
             Self::Key(_) | Self::Mismatch => true,
@@ -45,13 +49,17 @@ impl PairError {
 pub enum FileFault {
     #[error("cannot read this file: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("there is no certificate in this file; it must hold -----BEGIN CERTIFICATE-----")]
+    #[error(
+        "there is no certificate in this file; it must be PEM, with -----BEGIN CERTIFICATE-----"
+    )]
     NoCertificate,
     #[error("the certificate in this file is damaged")]
     DamagedCertificate,
-    #[error("there is no private key in this file; it must hold -----BEGIN PRIVATE KEY-----")]
+    #[error(
+        "there is no private key in this file; it must be PEM, with -----BEGIN PRIVATE KEY-----"
+    )]
     NoKey,
-    #[error("the key is encrypted, and nobody is there to type its passphrase; decrypt it")]
+    #[error("the key is encrypted, and there is nobody to type its passphrase; store it decrypted")]
     EncryptedKey,
     #[error(
         "the key cannot be used; it must be RSA (2048 to 8192 bits), ECDSA P-256 or P-384, or Ed25519"
@@ -63,9 +71,9 @@ pub enum FileFault {
 pub struct Pair {
     chain: Vec<CertificateDer<'static>>,
     key: Zeroizing<Vec<u8>>,
-    /// The word in the first and last line of the key's PEM.
+    /// The label in the PEM header and footer of the key.
     key_label: &'static str,
-    /// SubjectPublicKeyInfo: what a client pins that wants to survive a renewal.
+    /// SubjectPublicKeyInfo, which stays the same when a certificate is renewed with its key.
     public_key: Vec<u8>,
     pub validity: Validity,
 }
@@ -77,7 +85,7 @@ impl std::fmt::Debug for Pair {
 }
 
 impl Pair {
-    /// Reads a pair and checks that the two belong together.
+    /// Reads certificate and key from files and checks that they match.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, PairError> {
         let certificate =
             fs::read(certificate).map_err(|error| PairError::Certificate(error.into()));
@@ -85,7 +93,7 @@ impl Pair {
         Self::from_pem(&certificate?, &key?)
     }
 
-    /// What two files hold. Both may be one and the same file, with its parts in any order.
+    /// Parses certificate and key, which may be in the same file, in any order.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, PairError> {
         let chain = match certificates_in(certificate) {
             Err(FileFault::NoCertificate) if is_swapped(certificate, key) => {
@@ -115,7 +123,7 @@ impl Pair {
         Ok(Self { chain: pair.cert, key, key_label, public_key, validity })
     }
 
-    /// The whole in one file, the key first, as Postfix's `…_tls_chain_files` want it.
+    /// The pair as one PEM file with the key first, as Postfix's `…_tls_chain_files` requires.
     pub fn to_pem(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
         push_pem(&mut text, self.key_label, &self.key);
@@ -125,11 +133,12 @@ impl Pair {
         text
     }
 
-    /// Whether it is the same certificate: then the key is the same, too.
+    /// Whether the other pair has the same chain, and therefore the same key.
     pub fn is(&self, other: &Self) -> bool {
         self.chain == other.chain
     }
 
+    /// Whether a client that connects to this host would accept the names in the certificate.
     pub fn names_host(&self, hostname: &str) -> bool {
         let parsed = self.chain.first().map(ParsedCertificate::try_from);
         let (Some(Ok(certificate)), Ok(name)) = (parsed, ServerName::try_from(hostname)) else {
@@ -138,27 +147,27 @@ impl Pair {
         rustls::client::verify_server_name(&certificate, &name).is_ok()
     }
 
-    /// As `openssl x509 -fingerprint -sha256` writes it.
+    /// The SHA-256 fingerprint, as `openssl x509 -fingerprint -sha256` prints it.
     pub fn fingerprint(&self) -> String {
         let first = self.chain.first().map_or(&[][..], |first| first.as_ref());
         let pairs: Vec<String> = sha256(first).iter().map(|byte| format!("{byte:02X}")).collect();
         pairs.join(":")
     }
 
-    /// The pin of RFC 7469, which curl and many libraries take as `sha256//…`.
+    /// The pin of the public key (RFC 7469), which curl and many libraries take as `sha256//…`.
     pub fn pin(&self) -> String {
         BASE64.encode(sha256(&self.public_key))
     }
 
-    /// The data of a TLSA record 3 1 1 (RFC 6698): this server's key, by its SHA-256.
+    /// The data of a TLSA record (RFC 6698) for the SHA-256 of this public key: 3 1 1.
     pub fn tlsa(&self) -> String {
         let digest = sha256(&self.public_key);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("3 1 1 {hex}")
     }
 
-    pub fn holds(&self, now: SystemTime) -> bool {
-        self.validity.holds(now)
+    pub fn is_valid_at(&self, now: SystemTime) -> bool {
+        self.validity.contains(now)
     }
 }
 
@@ -182,7 +191,7 @@ fn push_pem(text: &mut String, label: &str, der: &[u8]) {
     text.push_str(&format!("-----END {label}-----\n"));
 }
 
-/// Every certificate in a PEM file, at least one, each of them well-formed.
+/// Reads the certificates in a PEM file: at least one, each of them well-formed.
 pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
     certificates_in(&Zeroizing::new(fs::read(path)?))
 }

@@ -1,7 +1,7 @@
-//! From when until when a certificate holds. Pure: reads the DER, asks no clock.
+//! The validity period of a certificate. Pure: reads the DER and asks no clock.
 //!
-//! Neither rustls nor ring gives these two times away, and they stand at a fixed place (RFC 5280
-//! 4.1): a walk over seven elements is less than a dependency.
+//! Neither rustls nor ring exposes the two times. They are at a fixed place (RFC 5280 4.1), so walking
+//! over seven elements is cheaper than another dependency.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,21 +15,21 @@ const INTEGER: u8 = 0x02;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
-/// `[0] EXPLICIT`, which the version stands in. Version 1 leaves it out.
+/// `[0] EXPLICIT`, which contains the version; version 1 omits it.
 const VERSION: u8 = 0xa0;
 
 impl Validity {
-    pub fn holds(&self, now: SystemTime) -> bool {
+    pub fn contains(&self, now: SystemTime) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
 
-    /// What is left of it; zero when it has ended.
+    /// Time until it ends; zero once it has ended.
     pub fn left(&self, now: SystemTime) -> Duration {
         self.not_after.duration_since(now).unwrap_or_default()
     }
 }
 
-/// The validity of a certificate, if it is one.
+/// Reads the validity of a DER certificate; `None` if it is not one.
 pub fn read(certificate: &[u8]) -> Option<Validity> {
     let (certificate, _) = expect(SEQUENCE, certificate)?;
     let (to_be_signed, _) = expect(SEQUENCE, certificate)?;
@@ -47,13 +47,13 @@ fn expect(tag: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
     element(input).and_then(|(found, content, rest)| (found == tag).then_some((content, rest)))
 }
 
-/// Tag, content and what follows.
+/// Splits off one element: its tag, its content, and what follows.
 fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = input.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
         0..=0x7f => (usize::from(first), rest),
-        // A certificate of 16 MB is none.
+        // Three bytes reach 16 MiB, more than any certificate.
         0x81..=0x83 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
             (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
@@ -64,7 +64,7 @@ fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`: RFC 5280 4.1.2.5 allows no other form.
+/// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`; RFC 5280 4.1.2.5 allows no other form.
 fn time(input: &[u8]) -> Option<(SystemTime, &[u8])> {
     let (tag, content, rest) = element(input)?;
     let text = std::str::from_utf8(content).ok()?.strip_suffix('Z')?;
@@ -87,12 +87,12 @@ fn time(input: &[u8]) -> Option<(SystemTime, &[u8])> {
     let (month, day) = (field(0)?, field(2)?);
     let (hour, minute, second) = (field(4)?, field(6)?, field(8)?);
     let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
-    // Before 1970 is as long ago as any of this needs to know.
+    // Times before 1970 become 1970, which is just as long over.
     Some((UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)), rest))
 }
 
-/// The days of the Gregorian calendar, counted in years that begin in March (Howard Hinnant's
-/// `days_from_civil`).
+/// Days since 1970 in the Gregorian calendar, computed with years that start in March (Howard
+/// Hinnant's `days_from_civil`).
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_validity_and_does_no_harm() {
+    fn a_truncated_certificate_has_no_validity_and_does_not_panic() {
         let certificate = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap().cert;
         let der = certificate.der();
         assert!(read(der).is_some());
@@ -146,11 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_holds_from_its_begin_to_its_end() {
+    fn a_period_contains_its_start_and_its_end() {
         let at = |second| UNIX_EPOCH + Duration::from_secs(second);
         let validity = Validity { not_before: at(10), not_after: at(20) };
-        for (now, holds, left) in [(9, false, 11), (10, true, 10), (20, true, 0), (21, false, 0)] {
-            assert_eq!(validity.holds(at(now)), holds, "{now}");
+        for (now, contains, left) in [(9, false, 11), (10, true, 10), (20, true, 0), (21, false, 0)]
+        {
+            assert_eq!(validity.contains(at(now)), contains, "{now}");
             assert_eq!(validity.left(at(now)), Duration::from_secs(left), "{now}");
         }
     }

@@ -1,24 +1,23 @@
-//! Whole files compared: each `golden/NAME.env` with what comes of it in `golden/NAME.expected`.
+//! Compares whole files: each `golden/NAME.env` must give what `golden/NAME.expected` contains.
 //!
-//! `UPDATE_GOLDEN=1 cargo nextest run -p relay-init golden` writes what is expected anew; read the
-//! difference before it is committed. In a case `\n` is a newline, `@FILES@` a folder with files made
-//! for the test, and the lines `## gateway ADDRESS` and `## validating resolver` stand for what would
-//! be found in the container.
+//! `UPDATE_GOLDEN=1 cargo nextest run -p relay-init golden` rewrites the expected files; read the diff
+//! before committing it. In a case `\n` is a newline, `@FILES@` is a folder with files made for the
+//! test, and the lines `## gateway ADDRESS` and `## validating resolver` say what the host is like.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::Configuration;
+use super::host::Host;
 use crate::certificates::self_signed;
-use crate::configuration::main_cf::{self, Surroundings};
-use crate::configuration::master_cf;
-use crate::settings::{self, Environment};
+use crate::settings::environment::Environment;
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
 const FILES: &str = "@FILES@";
 
-/// What the paths in the cases lead to.
+/// The files that the cases name.
 fn make_files() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["", "other"] {
@@ -33,13 +32,13 @@ fn make_files() -> tempfile::TempDir {
 
 fn result_of(case: &str, files: &Path) -> String {
     let files = files.to_str().unwrap();
-    let mut surroundings = Surroundings::default();
+    let mut host = Host::default();
     let mut pairs: Vec<(String, String)> = Vec::new();
     for line in case.lines() {
         if let Some(address) = line.strip_prefix("## gateway ") {
-            surroundings.dangerous.insert(address.parse().unwrap());
+            host.untrusted.insert(address.parse().unwrap());
         }
-        surroundings.validating_resolver |= line == "## validating resolver";
+        host.validating_resolver |= line == "## validating resolver";
         if line.starts_with('#') || line.is_empty() {
             continue;
         }
@@ -49,18 +48,18 @@ fn result_of(case: &str, files: &Path) -> String {
     }
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
     let mut text = String::new();
-    match settings::load(&Environment::from(pairs.as_slice())) {
+    match Configuration::load(&Environment::from(pairs.as_slice())) {
         Err(mistakes) => {
             for problem in mistakes.problems {
                 writeln!(text, "error: {problem}").unwrap();
             }
         }
-        Ok(settings) => {
-            for warning in &settings.warnings {
+        Ok(configuration) => {
+            for warning in &configuration.settings.warnings {
                 writeln!(text, "warning: {warning}").unwrap();
             }
-            let main_cf = main_cf::build(&settings, &surroundings);
-            let master_cf = master_cf::build(&settings);
+            let main_cf = configuration.main_cf(&host);
+            let master_cf = configuration.master_cf();
             write!(text, "##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}").unwrap();
         }
     }
@@ -76,7 +75,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_case_gives_what_is_expected() {
+fn every_case_gives_the_expected_files() {
     let files = make_files();
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut differences = Vec::new();
@@ -89,7 +88,7 @@ fn every_case_gives_what_is_expected() {
         let expected = fs::read_to_string(&path).unwrap_or_default();
         let differ = |(found, expected): &(&str, &str)| found != expected;
         if let Some((found, expected)) = found.lines().zip(expected.lines()).find(differ) {
-            differences.push(format!("{}:\n  {found}\nis not\n  {expected}", path.display()));
+            differences.push(format!("{}:\n  {found}\nshould be\n  {expected}", path.display()));
         } else if found != expected {
             differences.push(format!("{}: one has more lines than the other", path.display()));
         }
@@ -99,7 +98,7 @@ fn every_case_gives_what_is_expected() {
 }
 
 #[test]
-fn no_password_stands_in_what_is_expected() {
+fn no_expected_file_contains_a_password() {
     for case in cases() {
         let expected = fs::read_to_string(case.with_extension("expected")).unwrap();
         for secret in ["hunter2", "secret from a file", "@a.example=one"] {

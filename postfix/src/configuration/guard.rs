@@ -1,71 +1,35 @@
-//! Which values of Postfix's own parameters would do harm. Pure.
+//! Finds overrides of Postfix's parameters that would do harm. Pure.
 //!
-//! A relay that is opened, that leaks passwords into its log or its mail, or that is moved to where
-//! this image does not look, is refused unless the operator insists. What is only unusual passes.
+//! Values that open the relay, leak passwords into log or mail, or break what this image depends on are
+//! refused unless the operator insists. Values that are merely unusual pass.
 
-use crate::configuration::main_cf::{ASK_THE_SIDECAR, MILTER};
-
-/// Why a parameter is not simply set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Objection {
-    /// A variable of ours is for that.
-    Ours(&'static str),
-    /// It would do harm, which the text says.
-    Harm(String),
-}
+use super::main_cf::fixed::{ASK_THE_SIDECAR, MILTER};
+use crate::settings::environment::Problem;
+use crate::settings::overrides::{Overrides, set_anyway, variable_for};
 
 #[derive(Debug, Clone, Copy)]
 enum Rule {
-    /// Any value is harm: what is rendered is the only right one.
+    /// Any other value than the rendered one does harm.
     Fixed(&'static str),
-    /// Only these words are harmless.
+    /// Any other value than these does harm.
     OneOf(&'static [&'static str], &'static str),
     Checked(fn(&str) -> Result<(), &'static str>),
 }
 
 use Rule::{Checked, Fixed, OneOf};
 
-/// Parameters that a variable sets.
-const OURS: &[(&str, &str)] = &[
-    ("inet_protocols", "INET_PROTOCOLS"),
-    ("message_size_limit", "MESSAGE_SIZE_LIMIT"),
-    ("mydomain", "RELAY_DOMAIN"),
-    ("myhostname", "RELAY_MYHOSTNAME"),
-    ("mynetworks", "ALLOWED_NETWORKS"),
-    ("myorigin", "RELAY_DOMAIN"),
-    ("relayhost", "RELAYHOST"),
-    ("smtp_fallback_relay", "RELAYHOST_FALLBACK"),
-    ("sender_dependent_relayhost_maps", "RELAYHOST_MAP"),
-    ("sender_dependent_default_transport_maps", "RELAYHOST_MAP"),
-    ("smtp_sender_dependent_authentication", "RELAYHOST_MAP"),
-    ("smtp_sasl_auth_enable", "RELAYHOST_USERNAME and RELAYHOST_PASSWORD"),
-    ("smtp_sasl_password_maps", "RELAYHOST_USERNAME and RELAYHOST_PASSWORD"),
-    ("smtp_tls_CAfile", "TLS_CA"),
-    ("smtp_tls_security_level", "RELAYHOST_TLS_LEVEL"),
-    ("smtp_tls_wrappermode", "RELAYHOST with port 465"),
-    ("smtp_use_tls", "RELAYHOST_TLS_LEVEL"),
-    ("smtp_enforce_tls", "RELAYHOST_TLS_LEVEL"),
-    ("smtp_tls_chain_files", "RELAYHOST_CERT and RELAYHOST_KEY"),
-    ("smtp_tls_cert_file", "RELAYHOST_CERT and RELAYHOST_KEY"),
-    ("smtp_tls_key_file", "RELAYHOST_CERT and RELAYHOST_KEY"),
-    ("smtpd_tls_chain_files", "TLS_CERT and TLS_KEY"),
-    ("smtpd_tls_cert_file", "TLS_CERT and TLS_KEY"),
-    ("smtpd_tls_key_file", "TLS_CERT and TLS_KEY"),
-    ("smtpd_tls_security_level", "ENABLE_TLS"),
-    ("smtpd_use_tls", "ENABLE_TLS"),
-    ("smtpd_enforce_tls", "ENABLE_TLS"),
-];
-
 const OPEN: &str = "could let strangers send through this relay";
-const IMAGE: &str = "is where this image and relay-init look, and nowhere else";
-const LOGGED: &str = "would write passwords into the log";
-const UNCHECKED: &str = "would let mail pass that the sidecar has not checked";
+const IMAGE: &str = "must stay as it is, because this image depends on it";
+const LOGGED: &str = "would write passwords to the log";
+const UNCHECKED: &str = "would let mail bypass the sidecar's checks";
 
 const RULES: &[(&str, Rule)] = &[
     // Who may send.
     (
         "mynetworks",
-        Fixed("also takes the gateways out of the networks, as which strangers may appear"),
+        Fixed(
+            "must exclude the gateways, which strangers may seem to come from; use ALLOWED_NETWORKS",
+        ),
     ),
     ("smtpd_relay_restrictions", Checked(relay_restrictions)),
     ("smtpd_recipient_restrictions", Checked(recipient_restrictions)),
@@ -76,11 +40,11 @@ const RULES: &[(&str, Rule)] = &[
     ("virtual_alias_domains", Fixed(OPEN)),
     ("virtual_mailbox_domains", Fixed(OPEN)),
     ("permit_mx_backup_networks", Fixed(OPEN)),
-    ("local_transport", Fixed("would deliver here, where there is no mailbox")),
-    ("local_recipient_maps", Fixed("would deliver here, where there is no mailbox")),
-    ("smtpd_authorized_xclient_hosts", Fixed("would let clients say that they are somebody else")),
-    ("smtpd_authorized_xforward_hosts", Fixed("would let clients say that they are somebody else")),
-    ("smtpd_upstream_proxy_protocol", Fixed("would let clients say that they are somebody else")),
+    ("local_transport", Fixed("would deliver mail locally, where there are no mailboxes")),
+    ("local_recipient_maps", Fixed("would deliver mail locally, where there are no mailboxes")),
+    ("smtpd_authorized_xclient_hosts", Fixed("would let clients claim to be somebody else")),
+    ("smtpd_authorized_xforward_hosts", Fixed("would let clients claim to be somebody else")),
+    ("smtpd_upstream_proxy_protocol", Fixed("would let clients claim to be somebody else")),
     ("allow_percent_hack", OneOf(&["no"], OPEN)),
     ("swap_bangpath", OneOf(&["no"], OPEN)),
     ("allow_untrusted_routing", OneOf(&["no"], OPEN)),
@@ -88,25 +52,31 @@ const RULES: &[(&str, Rule)] = &[
     ("smtpd_forbid_bare_newline", OneOf(&["normalize", "reject", "yes"], SMUGGLED)),
     ("smtpd_forbid_bare_newline_exclusions", Fixed(SMUGGLED)),
     ("smtpd_forbid_unauth_pipelining", OneOf(&["yes"], SMUGGLED)),
-    ("smtpd_command_filter", Fixed("would let mail pass under another name than the client gave")),
+    (
+        "smtpd_command_filter",
+        Fixed("would change the client's commands, and with them the envelope that is checked"),
+    ),
     // The sidecar.
     ("smtpd_milters", Checked(milters)),
     ("smtpd_milter_maps", Fixed(UNCHECKED)),
     ("milter_default_action", OneOf(&["tempfail", "reject", "shutdown"], UNCHECKED)),
-    ("milter_macro_defaults", Fixed("would tell the sidecar of logins that did not happen")),
+    ("milter_macro_defaults", Fixed("could report logins to the sidecar that never happened")),
     ("receive_override_options", Fixed(UNCHECKED)),
     ("smtpd_proxy_filter", Fixed(UNCHECKED)),
     ("smtpd_policy_service_default_action", Checked(refusal)),
     // Login.
-    ("smtpd_sasl_auth_enable", OneOf(&["no"], "would offer login on port 25, too")),
-    ("smtpd_sasl_path", Fixed("would ask somebody else than the sidecar about passwords")),
-    ("smtpd_sasl_type", OneOf(&["dovecot"], "would ask somebody else than the sidecar")),
+    ("smtpd_sasl_auth_enable", OneOf(&["no"], "would offer login on port 25 as well")),
+    ("smtpd_sasl_path", Fixed("would have passwords checked by something other than the sidecar")),
+    (
+        "smtpd_sasl_type",
+        OneOf(&["dovecot"], "would have passwords checked by something other than the sidecar"),
+    ),
     ("smtpd_sasl_security_options", Checked(not_anonymous)),
     ("smtpd_sasl_tls_security_options", Checked(not_anonymous)),
-    ("smtpd_tls_auth_only", OneOf(&["yes"], "would let passwords pass without encryption")),
-    // What would show passwords.
+    ("smtpd_tls_auth_only", OneOf(&["yes"], "would let clients send passwords unencrypted")),
+    // What would expose passwords.
     ("debug_peer_list", Fixed(LOGGED)),
-    ("debugger_command", Fixed("would give Postfix's memory to a program")),
+    ("debugger_command", Fixed("would expose the memory of Postfix's processes")),
     ("smtpd_tls_loglevel", OneOf(&["0", "1", "2"], LOGGED)),
     ("smtp_tls_loglevel", OneOf(&["0", "1", "2"], LOGGED)),
     ("notify_classes", Checked(harmless_notices)),
@@ -114,7 +84,10 @@ const RULES: &[(&str, Rule)] = &[
     ("maillog_file", Fixed(IMAGE)),
     ("maillog_file_prefixes", Fixed(IMAGE)),
     ("postlog_service_name", Fixed(IMAGE)),
-    ("syslog_name", Fixed("is what relay-init knows Postfix's lines by")),
+    (
+        "syslog_name",
+        Fixed("must stay as it is, because relay-init recognises Postfix's log lines by it"),
+    ),
     ("alternate_config_directories", Fixed(IMAGE)),
     ("multi_instance_directories", Fixed(IMAGE)),
     ("multi_instance_enable", Fixed(IMAGE)),
@@ -129,37 +102,58 @@ const RULES: &[(&str, Rule)] = &[
     ("default_privs", Fixed(IMAGE)),
     ("mail_owner", Fixed(IMAGE)),
     ("setgid_group", Fixed(IMAGE)),
-    ("compatibility_level", Fixed("would change defaults that this relay is safe by")),
-    ("import_environment", Fixed("would hand relay-init's variables to Postfix's programs")),
-    ("export_environment", Fixed("would hand relay-init's variables to Postfix's programs")),
+    ("compatibility_level", Fixed("would change defaults that this relay's safety depends on")),
+    ("import_environment", Fixed("would pass environment variables on to Postfix's programs")),
+    ("export_environment", Fixed("would pass environment variables on to Postfix's programs")),
 ];
 
-const SMUGGLED: &str = "would let a client hide one message in another";
+const SMUGGLED: &str = "would let a client smuggle one message inside another";
 
-/// What speaks against a value in main.cf or, for one service, in master.cf.
-pub fn objection(parameter: &str, value: &str, in_service: bool) -> Option<Objection> {
-    if let Some((_, variable)) = OURS.iter().find(|(name, _)| *name == parameter && !in_service) {
-        return Some(Objection::Ours(variable));
-    }
-    if parameter.ends_with("_code") && refusal(value).is_err() {
-        let harm = "would answer a refusal as if it were none; it must be 4xx or 5xx";
-        return Some(Objection::Harm(harm.to_owned()));
-    }
-    let (_, rule) = RULES.iter().find(|(name, _)| *name == parameter)?;
-    let harm = match rule {
-        Fixed(harm) => (*harm).to_owned(),
-        // What stands behind a $ is only known when Postfix runs.
-        OneOf(..) | Checked(_) if value.contains('$') => {
-            "cannot be checked with a $ in it; write the value out".to_owned()
-        }
-        OneOf(words, _) if words.contains(&value) => return None,
-        OneOf(words, harm) => format!("{harm}; it must be {}", words.join(" or ")),
-        Checked(check) => check(value).err()?.to_owned(),
-    };
-    Some(Objection::Harm(harm))
+/// What the guard found, with one text per override.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub problems: Vec<Problem>,
+    /// What would be a problem without ALLOW_UNSAFE_POSTFIX.
+    pub warnings: Vec<String>,
 }
 
-/// The words of a list, with `{…}` as one.
+/// Checks the value of every override.
+pub fn check(overrides: &Overrides) -> Findings {
+    let mut findings = Findings::default();
+    // A parameter that another variable sets in main.cf was reported when the overrides were read.
+    let in_main = overrides.main.iter().filter(|set| variable_for(&set.parameter).is_none());
+    let in_services = overrides.services.iter().map(|service| &service.set);
+    for set in in_main.chain(in_services) {
+        let Some(harm) = harm(&set.parameter, &set.value) else { continue };
+        if overrides.unsafe_allowed {
+            findings.warnings.push(set_anyway(&set.problem(harm)));
+        } else {
+            let advice = format!("{harm} (ALLOW_UNSAFE_POSTFIX=true sets it anyway)");
+            findings.problems.push(set.problem(advice));
+        }
+    }
+    findings
+}
+
+/// What harm a value would do in main.cf or in one service of master.cf; `None` if none.
+fn harm(parameter: &str, value: &str) -> Option<String> {
+    if parameter.ends_with("_code") && refusal(value).is_err() {
+        return Some("would turn rejections into something else; it must be 4xx or 5xx".to_owned());
+    }
+    let (_, rule) = RULES.iter().find(|(name, _)| *name == parameter)?;
+    match rule {
+        Fixed(harm) => Some((*harm).to_owned()),
+        // What a $ stands for is only known when Postfix runs.
+        OneOf(..) | Checked(_) if value.contains('$') => {
+            Some("cannot be checked because of the $ in it; write the value out".to_owned())
+        }
+        OneOf(words, _) if words.contains(&value) => None,
+        OneOf(words, harm) => Some(format!("{harm}; it must be {}", words.join(" or "))),
+        Checked(check) => check(value).err().map(str::to_owned),
+    }
+}
+
+/// The words of a list; `{…}` is one word.
 fn words(value: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut depth = 0_u32;
@@ -179,13 +173,13 @@ fn words(value: &str) -> Vec<String> {
     words
 }
 
-/// The list behind the sidecar, which stands in it in the words that are rendered.
-fn behind_the_sidecar(value: &str) -> Option<Vec<String>> {
+/// The restrictions after the sidecar's, which must be spelt as rendered and come before any permit.
+fn after_the_sidecar(value: &str) -> Option<Vec<String>> {
     let found = words(value);
     let ask = words(ASK_THE_SIDECAR);
     let at = found.windows(ask.len()).position(|window| window == ask)?;
     let (before, from) = found.split_at_checked(at)?;
-    // Not warn_if_reject, which would make a mere warning of what the sidecar refuses.
+    // This excludes warn_if_reject, which would only log what the sidecar refuses.
     before
         .iter()
         .all(|word| word.starts_with("reject"))
@@ -193,10 +187,10 @@ fn behind_the_sidecar(value: &str) -> Option<Vec<String>> {
 }
 
 fn relay_restrictions(value: &str) -> Result<(), &'static str> {
-    let Some(rest) = behind_the_sidecar(value) else {
+    let Some(rest) = after_the_sidecar(value) else {
         return Err(
-            "must begin with the sidecar's check_policy_service as relay-init render shows \
-                    it, or mail is relayed that the sidecar knows nothing of",
+            "must start with the sidecar's check_policy_service, spelt as `relay-init render` \
+             prints it, or mail is relayed without asking the sidecar",
         );
     };
     let is_known = |word: &String| {
@@ -205,13 +199,11 @@ fn relay_restrictions(value: &str) -> Result<(), &'static str> {
             || ["reject", "defer"].iter().any(|known| word.starts_with(known))
     };
     if !rest.iter().all(is_known) {
-        return Err(
-            "may hold behind the sidecar only permit_mynetworks, permit_sasl_authenticated \
-                    and what rejects or defers",
-        );
+        return Err("may only contain, after the sidecar's check, permit_mynetworks, \
+             permit_sasl_authenticated, and restrictions that reject or defer");
     }
     if rest.last().is_none_or(|word| word != "reject") {
-        return Err("must end in reject, or strangers could send through this relay");
+        return Err("must end with reject, or strangers could send through this relay");
     }
     Ok(())
 }
@@ -222,15 +214,15 @@ fn recipient_restrictions(value: &str) -> Result<(), &'static str> {
             && !["permit_mynetworks", "permit_sasl_authenticated"].contains(&word.as_str())
     };
     match words(value).iter().any(is_permit) {
-        true => Err("may permit only by permit_mynetworks and permit_sasl_authenticated"),
+        true => Err("may only permit with permit_mynetworks and permit_sasl_authenticated"),
         false => Ok(()),
     }
 }
 
 fn data_restrictions(value: &str) -> Result<(), &'static str> {
-    behind_the_sidecar(value).map(|_| ()).ok_or(
-        "must hold the sidecar's check_policy_service as relay-init render shows it, and no permit \
-         before it, or the limits of users are not counted",
+    after_the_sidecar(value).map(|_| ()).ok_or(
+        "must contain the sidecar's check_policy_service, spelt as `relay-init render` prints it, and \
+         no permit before it, or messages do not count against their users' limits",
     )
 }
 
@@ -238,13 +230,12 @@ fn milters(value: &str) -> Result<(), &'static str> {
     let found = words(value);
     if found.first().is_none_or(|word| word != MILTER) {
         return Err(
-            "must begin with unix:/run/relay/milter.sock, or mail passes that the sidecar has \
-                    not checked",
+            "must start with unix:/run/relay/milter.sock, or mail bypasses the sidecar's checks",
         );
     }
     match value.contains("default_action") {
         true => {
-            Err("must not have a default_action, which would let mail pass when a milter is away")
+            Err("must not have a default_action, which could let mail pass while a milter is down")
         }
         false => Ok(()),
     }
@@ -257,24 +248,24 @@ fn refusal(value: &str) -> Result<(), &'static str> {
         && digits.bytes().all(|byte| byte.is_ascii_digit());
     match is_refusal {
         true => Ok(()),
-        false => Err("must begin with a code of refusal, 4xx or 5xx, or mail passes unchecked"),
+        false => Err("must start with a 4xx or 5xx reply code, or mail passes unchecked"),
     }
 }
 
 fn not_anonymous(value: &str) -> Result<(), &'static str> {
     match words(value).iter().any(|word| word == "noanonymous") {
         true => Ok(()),
-        false => Err("must hold noanonymous, or everybody can log in"),
+        false => Err("must contain noanonymous, or anybody can log in"),
     }
 }
 
-/// The others mail whole sessions, and with them passwords.
+/// The notices of the other classes contain session transcripts.
 fn harmless_notices(value: &str) -> Result<(), &'static str> {
     match words(value).iter().all(|word| ["delay", "2bounce"].contains(&word.as_str())) {
         true => Ok(()),
-        false => {
-            Err("may hold only delay and 2bounce; the others mail passwords to the postmaster")
-        }
+        false => Err(
+            "may only contain delay and 2bounce; the other classes mail passwords to the postmaster",
+        ),
     }
 }
 

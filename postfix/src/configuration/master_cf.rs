@@ -1,12 +1,15 @@
-//! master.cf: which programs of Postfix run, and what differs between the ports.
+//! Renders master.cf: which Postfix services run, and how the ports differ. Pure.
 
-use crate::configuration::explain::Source;
-use crate::configuration::main_cf::{PASSWORD_TABLE, Parameter};
+use super::files::hop_password_table;
+use super::source::{Parameter, Source};
+use crate::certificates::watcher::ServerTls;
+use crate::settings::Settings;
+use crate::settings::environment::Problem;
 use crate::settings::next_hop::NextHop;
+use crate::settings::overrides::{Overrides, ServiceOverride};
 use crate::settings::variables::{
     ENABLE_SASL, ENABLE_TLS, RELAYHOST_MAP, RELAYHOST_MAP_PASSWORDS, Variable,
 };
-use crate::settings::{ServerTls, Settings};
 
 #[derive(Debug)]
 pub struct MasterCf {
@@ -17,18 +20,18 @@ pub struct MasterCf {
 pub struct Service {
     pub name: String,
     pub kind: &'static str,
-    /// The other columns.
+    /// The columns after name and type.
     columns: &'static str,
     pub parameters: Vec<Parameter>,
-    pub from: Source,
+    pub source: Source,
 }
 
 const PORT_COLUMNS: &str = "n - n - - smtpd";
 const HOP_COLUMNS: &str = "- - n - - smtp";
 
-/// The programs behind the ports. The ones for local delivery, address probes and lookup proxies
-/// are left out: what does not run cannot be misused. pickup is for `postsuper -r`.
-const PROGRAMS: &[(&str, &str, &str)] = &[
+/// The services behind the ports. Those for local delivery, address probes and lookup proxies are left
+/// out: what does not run cannot be abused. pickup is needed for `postsuper -r`.
+const SERVICES: &[(&str, &str, &str)] = &[
     ("pickup", "unix", "n - n 60 1 pickup"),
     ("cleanup", "unix", "n - n - 0 cleanup"),
     ("qmgr", "unix", "n - n 300 1 qmgr"),
@@ -48,10 +51,10 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("postlog", "unix-dgram", "n - n - 1 postlogd"),
 ];
 
-/// What master.cf says.
-pub fn build(settings: &Settings) -> MasterCf {
+/// Builds master.cf. An override replaces the parameter's line.
+pub fn build(settings: &Settings, overrides: &[ServiceOverride]) -> MasterCf {
     let mut services = ports(settings);
-    for (name, kind, columns) in PROGRAMS {
+    for (name, kind, columns) in SERVICES {
         services.push(Service::new(name, kind, columns, Source::Fixed));
         if *name == "smtp" {
             let hops = settings.next_hops.by_sender.iter().zip(1..);
@@ -59,18 +62,29 @@ pub fn build(settings: &Settings) -> MasterCf {
         }
     }
     let mut cf = MasterCf { services };
-    for set in &settings.overrides.services {
+    for set in overrides {
         let (name, kind) = &set.service;
         if let Some(service) = cf.find(name, kind) {
             service.parameters.retain(|parameter| parameter.name != set.set.parameter);
             service.parameters.push(Parameter {
                 name: set.set.parameter.clone(),
                 value: set.set.value.clone(),
-                from: Source::Override(set.set.variable.clone()),
+                source: Source::Override(set.set.variable.clone()),
             });
         }
     }
     cf
+}
+
+/// Overrides for services that these settings do not have.
+pub fn unknown_services(settings: &Settings, overrides: &Overrides) -> Vec<Problem> {
+    let mut cf = build(settings, &[]);
+    let names: Vec<String> =
+        cf.services.iter().map(|service| format!("{}__{}", service.name, service.kind)).collect();
+    let advice = format!("there is no such service; there are {}", names.join(", "));
+    let unknown =
+        overrides.services.iter().filter(|set| cf.find(&set.service.0, &set.service.1).is_none());
+    unknown.map(|set| Problem::without_value(&set.set.variable, &advice)).collect()
 }
 
 impl MasterCf {
@@ -80,54 +94,54 @@ impl MasterCf {
 }
 
 impl Service {
-    fn new(name: &str, kind: &'static str, columns: &'static str, from: Source) -> Self {
-        Self { name: name.to_owned(), kind, columns, parameters: Vec::new(), from }
+    fn new(name: &str, kind: &'static str, columns: &'static str, source: Source) -> Self {
+        Self { name: name.to_owned(), kind, columns, parameters: Vec::new(), source }
     }
 
-    fn set(&mut self, name: &str, value: &str, from: &[&'static Variable]) {
-        let from = match from {
+    fn set(&mut self, name: &str, value: &str, variables: &[&'static Variable]) {
+        let source = match variables {
             [] => Source::Fixed,
-            from => Source::Variables(from.to_vec()),
+            variables => Source::Variables(variables.to_vec()),
         };
-        self.parameters.push(Parameter { name: name.to_owned(), value: value.to_owned(), from });
+        self.parameters.push(Parameter { name: name.to_owned(), value: value.to_owned(), source });
     }
 
-    /// Its line, without its parameters.
+    /// Its first line, without the parameters.
     pub fn line(&self) -> String {
         format!("{:<9} {:<10} {}", self.name, self.kind, self.columns)
     }
 }
 
 fn ports(settings: &Settings) -> Vec<Service> {
-    // Port 25 has no login, so that it stays up when the sidecar's SASL socket is away.
+    // Port 25 has no login, so that it stays up while the sidecar's SASL socket is down.
     let smtp = Service::new("25", "inet", PORT_COLUMNS, Source::Fixed);
     let mut submission = Service::new("587", "inet", PORT_COLUMNS, Source::Fixed);
     submission.set("syslog_name", "postfix/submission", &[]);
     if settings.tls == ServerTls::Off {
-        for_users(&mut submission, settings);
+        offer_login(&mut submission, settings);
         return vec![smtp, submission];
     }
     submission.set("smtpd_tls_security_level", "encrypt", &[&ENABLE_TLS]);
-    for_users(&mut submission, settings);
-    let from = Source::Variables(vec![&ENABLE_TLS]);
-    let mut submissions = Service::new("465", "inet", PORT_COLUMNS, from);
+    offer_login(&mut submission, settings);
+    let source = Source::Variables(vec![&ENABLE_TLS]);
+    let mut submissions = Service::new("465", "inet", PORT_COLUMNS, source);
     submissions.set("syslog_name", "postfix/submissions", &[]);
     submissions.set("smtpd_tls_wrappermode", "yes", &[]);
     submissions.set("smtpd_tls_security_level", "encrypt", &[]);
-    for_users(&mut submissions, settings);
+    offer_login(&mut submissions, settings);
     vec![smtp, submission, submissions]
 }
 
-fn for_users(service: &mut Service, settings: &Settings) {
+fn offer_login(service: &mut Service, settings: &Settings) {
     let login = if settings.login { "yes" } else { "no" };
     service.set("smtpd_sasl_auth_enable", login, &[&ENABLE_SASL]);
-    // Where the owner of a message sits is nobody's business. Not on 25: a relay before us wants its
-    // hop in the trace.
+    // A user's own address is nobody's business. Not on port 25, where the client is a server whose hop
+    // belongs in the trace.
     service.set("smtpd_hide_client_session", "yes", &[]);
 }
 
-/// The transport of one next hop of RELAYHOST_MAP. A transport for each keeps logins apart also where
-/// two senders have the same host, and lets 465 stand beside 587.
+/// The transport of one next hop of RELAYHOST_MAP. One transport each keeps logins apart even if two
+/// senders use the same host, and allows port 465 for one and 587 for another.
 fn hop(number: usize, hop: &NextHop) -> Service {
     let from: &'static [&'static Variable] = &[&RELAYHOST_MAP];
     let name = format!("hop{number}");
@@ -137,7 +151,7 @@ fn hop(number: usize, hop: &NextHop) -> Service {
     let wrapper = if hop.implicit_tls() { "yes" } else { "no" };
     service.set("smtp_tls_wrappermode", wrapper, from);
     service.set("smtp_host_lookup", "native", from);
-    // What is for RELAYHOST is for no other.
+    // What is set for RELAYHOST must not apply here.
     service.set("smtp_tls_chain_files", "", from);
     service.set("smtp_fallback_relay", "", from);
     service.set("smtp_tls_policy_maps", "", from);
@@ -152,11 +166,6 @@ fn hop(number: usize, hop: &NextHop) -> Service {
         service.set("smtp_sasl_tls_verified_security_options", "noanonymous", from);
     }
     service
-}
-
-/// The login of one next hop of RELAYHOST_MAP, counted from 1.
-pub fn hop_password_table(number: usize) -> String {
-    format!("{PASSWORD_TABLE}_hop{number}")
 }
 
 const HEADER: &str = "\
@@ -176,7 +185,7 @@ impl std::fmt::Display for MasterCf {
                     !value.contains(|c: char| c.is_ascii_whitespace() || "{}".contains(c));
                 match is_word {
                     true => writeln!(f, "    -o {name}={value}")?,
-                    // Braces keep a value with spaces together.
+                    // A value with spaces needs braces around it.
                     false => writeln!(f, "    -o {{ {name} = {value} }}")?,
                 }
             }
@@ -185,7 +194,7 @@ impl std::fmt::Display for MasterCf {
     }
 }
 
-/// The ports that a master.cf lets master listen on.
+/// The ports that master listens on, from the text of any master.cf.
 pub fn listening_ports(text: &str) -> Vec<u16> {
     let services = text.lines().filter(|line| !line.starts_with([' ', '\t', '#']));
     services
@@ -199,70 +208,10 @@ pub fn listening_ports(text: &str) -> Vec<u16> {
         .collect()
 }
 
-/// Whether some port of a master.cf offers login, and so needs the sidecar's SASL socket.
+/// Whether a port in the text of a master.cf offers login, and so needs the sidecar's SASL socket.
 pub fn offers_login(text: &str) -> bool {
     text.lines().any(|line| line.trim() == "-o smtpd_sasl_auth_enable=yes")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::{self, Environment};
-
-    fn rendered(pairs: &[(&str, &str)]) -> String {
-        let hostname = [("RELAY_MYHOSTNAME", "relay.example.org")];
-        let environment = Environment::from([hostname.as_slice(), pairs].concat().as_slice());
-        build(&settings::load(&environment).unwrap()).to_string()
-    }
-
-    /// The lines of one port, without the others.
-    fn port(text: &str, port: &str) -> String {
-        let own = text.lines().skip_while(|line| !line.starts_with(&format!("{port} ")));
-        let own = own.enumerate().take_while(|(at, line)| *at == 0 || line.starts_with(' '));
-        own.map(|(_, line)| line.trim()).collect::<Vec<_>>().join("\n")
-    }
-
-    #[test]
-    fn login_is_offered_on_587_and_465_only_and_only_over_tls() {
-        let text = rendered(&[]);
-        assert_eq!(listening_ports(&text), [25, 587, 465]);
-        assert!(offers_login(&text));
-        assert_eq!(port(&text, "25"), "25        inet       n - n - - smtpd");
-        for name in ["587", "465"] {
-            let overrides = port(&text, name);
-            assert!(overrides.contains("-o smtpd_sasl_auth_enable=yes"), "{overrides}");
-            assert!(overrides.contains("-o smtpd_tls_security_level=encrypt"), "{overrides}");
-            assert!(overrides.contains("-o smtpd_hide_client_session=yes"), "{overrides}");
-            assert_eq!(overrides.contains("wrappermode=yes"), name == "465");
-        }
-    }
-
-    #[test]
-    fn without_login_no_port_offers_it() {
-        let text = rendered(&[("ENABLE_SASL", "no")]);
-        assert_eq!(listening_ports(&text), [25, 587, 465]);
-        assert!(!offers_login(&text));
-    }
-
-    #[test]
-    fn without_tls_there_is_no_465() {
-        let text = rendered(&[("ENABLE_SASL", "no"), ("ENABLE_TLS", "no")]);
-        assert_eq!(listening_ports(&text), [25, 587]);
-        assert!(!text.contains("tls_security_level") && !text.contains("wrappermode"));
-    }
-
-    #[test]
-    fn nothing_is_chrooted_and_the_log_has_its_service() {
-        for line in rendered(&[]).lines().filter(|line| !line.starts_with([' ', '#'])) {
-            assert_eq!(line.split_ascii_whitespace().nth(4), Some("n"), "{line}");
-        }
-        assert!(rendered(&[]).contains("postlog   unix-dgram n - n - 1 postlogd"));
-    }
-
-    #[test]
-    fn ports_are_read_from_any_master_cf() {
-        let text = "# 1 inet\n127.0.0.1:26 inet n - n - - smtpd\n[::1]:27 inet n\n  28 inet n\n\
-                    29 unix n\nsmtp inet n\n\n30\n";
-        assert_eq!(listening_ports(text), [26, 27]);
-    }
-}
+mod tests;

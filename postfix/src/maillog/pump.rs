@@ -1,13 +1,8 @@
-//! Postfix's log, from the pipe that is its standard output to ours.
+//! The pump: takes Postfix's log from a pipe and a socket, and passes it on.
 //!
-//! Postfix opens `/dev/stdout` anew, which fails when that is a socket, and stands still when nobody
-//! reads it. So it gets a pipe of ours: one thread reads it at once, another writes to our standard
-//! output as fast as that takes it. What waits in between is bounded ([`store`]), because mail is
-//! worth more than its log; but what became of a message is kept longest.
-//!
-//! Postfix's programs log through postlogd, which master starts. What master has to say before that,
-//! say why it cannot start at all, would be lost; so the socket of postlogd is ours until master
-//! puts its own in its place.
+//! Postfix's programs log through postlogd, which master starts. Whatever master logs before that,
+//! such as why it cannot start at all, would be lost. So the socket of postlogd is ours until master
+//! replaces it with its own.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, Read};
@@ -26,35 +21,36 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
+use super::events::Events;
 use super::format::Format;
 use super::line;
 use super::output::Output;
 use super::store::Entry;
-use crate::maillog::events::Events;
 
-/// Postfix cuts its lines at 4096 bytes (DGRAM_BUF_SIZE); anything longer is not Postfix.
-const LONGEST_LINE: usize = 8 * 1024;
-/// The most the kernel gives without privileges; a burst fits while the reader is not scheduled.
+/// Postfix truncates its lines at 4096 bytes (DGRAM_BUF_SIZE); anything longer is not Postfix.
+const MAX_LINE: usize = 8 * 1024;
+/// Bytes of the pipe, the most the kernel grants without privileges. It holds a burst until the reading
+/// thread is scheduled.
 const PIPE_SIZE: usize = 1 << 20;
-/// A line of ours in Postfix's log, which comes back behind everything that was logged before it.
+/// A line that we log through postlogd. It comes back after everything that was logged before it.
 const MARK: &str = "relay-init: the log has caught up, mark ";
-/// postlogd takes a datagram at once, or the machine stands still.
-const MARK_PATIENCE: Duration = Duration::from_secs(1);
+/// postlogd accepts a datagram at once, unless the machine hangs.
+const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where Postfix's log goes.
 #[derive(Debug)]
-pub struct Ways {
+pub struct Sinks {
     pub format: Format,
     pub output: OwnedFd,
     pub events: Events,
-    /// Where lines go that nobody reads.
+    /// Where lines are stored while standard output stalls.
     pub overflow_folder: PathBuf,
 }
 
-/// The ways for Postfix's log and the threads that empty them.
+/// Receives Postfix's log, with one thread that reads it and one that writes it.
 #[derive(Debug)]
 pub struct Pump {
-    /// Kept for the programs that are started; given up once the last one is.
+    /// The end of the pipe for programs yet to be started; `None` once all are.
     writer: Option<OwnedFd>,
     socket_path: PathBuf,
     next_mark: AtomicU32,
@@ -65,23 +61,24 @@ pub struct Pump {
 
 impl Pump {
     /// `socket_path` is where postlogd will listen.
-    pub fn start(socket_path: &Path, ways: Ways) -> io::Result<Self> {
+    pub fn start(socket_path: &Path, sinks: Sinks) -> io::Result<Self> {
         let socket = bind(socket_path)?;
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        // A smaller pipe works too, only with less room for bursts.
+        // A smaller pipe works too; it only has less room for bursts.
         fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
-        let output = Arc::new(Output::new(&ways.overflow_folder));
+        let output = Arc::new(Output::new(&sinks.overflow_folder));
         let (mark_sender, marks) = mpsc::channel();
-        let desk = Desk { output: Arc::clone(&output), events: ways.events, marks: mark_sender };
+        let intake =
+            Intake { output: Arc::clone(&output), events: sinks.events, marks: mark_sender };
         thread::Builder::new().name("maillog-in".to_owned()).spawn(move || {
-            // An error of the pipe is its end, too: there is no other way to read it.
-            read(&File::from(reader), &socket, &desk).ok();
-            desk.output.close();
+            // An error is treated like the end: there is nothing else to read from.
+            read(&File::from(reader), &socket, &intake).ok();
+            intake.output.close();
         })?;
         let (finished_sender, finished) = mpsc::channel();
         let writing = Arc::clone(&output);
         thread::Builder::new().name("maillog-out".to_owned()).spawn(move || {
-            writing.write_lines(&ways.format, &ways.output);
+            writing.write_lines(&sinks.format, &sinks.output);
             finished_sender.send(()).ok();
         })?;
         let socket_path = socket_path.to_path_buf();
@@ -89,7 +86,7 @@ impl Pump {
         Ok(Self { writer, socket_path, next_mark, marks, output, finished })
     }
 
-    /// A standard output for one program.
+    /// A standard output, or standard error, for one program.
     pub fn stdio(&self) -> io::Result<Stdio> {
         match &self.writer {
             Some(writer) => Ok(writer.try_clone()?.into()),
@@ -97,14 +94,14 @@ impl Pump {
         }
     }
 
-    /// Says that no more programs will be started, so that the pipe ends with Postfix.
+    /// Call it once all programs are started, so that the pipe ends when Postfix does.
     pub fn close(&mut self) {
         self.writer = None;
     }
 
-    /// Waits until everything is here that was logged up to now; `false` when that takes too long.
-    pub fn catch_up(&self, at_most: Duration) -> bool {
-        let deadline = Instant::now() + at_most;
+    /// Waits until everything logged so far has arrived here; `false` after `timeout`.
+    pub fn catch_up(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         let number = self.next_mark.fetch_add(1, Ordering::Relaxed);
         if self.send_mark(number).is_err() {
             return false;
@@ -121,16 +118,16 @@ impl Pump {
 
     fn send_mark(&self, number: u32) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(MARK_PATIENCE))?;
+        socket.set_write_timeout(Some(MARK_TIMEOUT))?;
         socket.send_to(format!("{MARK}{number}").as_bytes(), &self.socket_path)?;
         Ok(())
     }
 
-    /// Waits until the last line is written, or until standard output takes none for so long.
-    pub fn finish(mut self, at_most: Duration) {
+    /// Waits until the last line is written, or until standard output has accepted nothing for `timeout`.
+    pub fn finish(mut self, timeout: Duration) {
         self.close();
         let mut written = self.output.written();
-        while self.finished.recv_timeout(at_most).is_err() {
+        while self.finished.recv_timeout(timeout).is_err() {
             let now = self.output.written();
             if now == written {
                 return;
@@ -140,23 +137,23 @@ impl Pump {
     }
 }
 
-/// Where each line is looked at, and sent on.
+/// Passes each line on: to standard output, and as an event to the sidecar.
 #[derive(Debug)]
-struct Desk {
+struct Intake {
     output: Arc<Output>,
     events: Events,
     marks: Sender<u32>,
 }
 
-impl Desk {
-    fn take(&self, line: Vec<u8>) {
+impl Intake {
+    fn accept(&self, line: Vec<u8>) {
         let now = SystemTime::now();
         let text = line::printable(&line);
         if let Some((_, number)) = text.split_once(MARK) {
             self.marks.send(number.trim_end().parse().unwrap_or_default()).ok();
             return;
         }
-        self.events.line(&line::parse(&text), now);
+        self.events.send_line(&line::parse(&text), now);
         let is_delivery = line::is_delivery(&text);
         drop(text);
         self.output.push(Entry { time: now, line }, is_delivery);
@@ -174,8 +171,8 @@ fn bind(path: &Path) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Reads both until the pipe ends, which it does when the last process of Postfix has ended.
-fn read(mut pipe: &File, socket: &UnixDatagram, desk: &Desk) -> io::Result<()> {
+/// Reads pipe and socket until the pipe ends, which is when the last Postfix process has exited.
+fn read(mut pipe: &File, socket: &UnixDatagram, intake: &Intake) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut pending = Vec::new();
     loop {
@@ -186,7 +183,7 @@ fn read(mut pipe: &File, socket: &UnixDatagram, desk: &Desk) -> io::Result<()> {
         };
         let pipe_is_ready = !sources[0].revents().is_empty();
         while let Ok(length) = socket.recv(&mut buffer) {
-            desk.take(buffer.iter().take(length).copied().collect());
+            intake.accept(buffer.iter().take(length).copied().collect());
         }
         if !pipe_is_ready {
             continue;
@@ -197,15 +194,15 @@ fn read(mut pipe: &File, socket: &UnixDatagram, desk: &Desk) -> io::Result<()> {
         }
         let mut rest = buffer.get(..length).unwrap_or_default();
         while !rest.is_empty() {
-            let room = (LONGEST_LINE - pending.len()) as u64;
+            let room = (MAX_LINE - pending.len()) as u64;
             Read::by_ref(&mut rest).take(room).read_until(b'\n', &mut pending)?;
-            if pending.ends_with(b"\n") || pending.len() >= LONGEST_LINE {
-                desk.take(std::mem::take(&mut pending));
+            if pending.ends_with(b"\n") || pending.len() >= MAX_LINE {
+                intake.accept(std::mem::take(&mut pending));
             }
         }
     }
     if !pending.is_empty() {
-        desk.take(pending);
+        intake.accept(pending);
     }
     Ok(())
 }

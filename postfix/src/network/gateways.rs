@@ -1,8 +1,10 @@
-//! The addresses as which strangers can appear: the container's gateways and its own addresses.
+//! Untrusted addresses: the container's gateways and its own addresses, which a stranger can seem to
+//! come from.
 //!
-//! A published port, a userland proxy, rootless networking and swarm's mesh can each make every
-//! client arrive from the bridge's gateway or from the container's own address. Whoever allows the
-//! bridge's network would then relay for the whole internet, so these addresses never match.
+//! Published ports, the userland proxy, rootless networking and swarm's routing mesh can each make
+//! every client appear to connect from the bridge's gateway or from the container's own address. With
+//! the bridge's network in ALLOWED_NETWORKS the relay would then be open to the whole Internet, so
+//! these addresses never match.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,11 +14,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use nix::ifaddrs;
 
-/// RTF_GATEWAY of linux/route.h: the route leads to a router, not to a neighbour.
-const ROUTE_HAS_GATEWAY: u32 = 0x2;
+/// RTF_GATEWAY of linux/route.h: the route goes through a router instead of directly to a neighbour.
+const RTF_GATEWAY: u32 = 0x2;
 
-/// Every address of this container that may stand for somebody else.
-pub fn discover() -> io::Result<BTreeSet<IpAddr>> {
+/// Finds every untrusted address: the gateways of all routes and the addresses of all interfaces.
+pub fn untrusted_addresses() -> io::Result<BTreeSet<IpAddr>> {
     let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
     addresses.extend(ipv4_gateways(&read_if_there("/proc/net/route")?).map(IpAddr::from));
     addresses.extend(ipv6_gateways(&read_if_there("/proc/net/ipv6_route")?).map(IpAddr::from));
@@ -24,15 +26,15 @@ pub fn discover() -> io::Result<BTreeSet<IpAddr>> {
     Ok(addresses)
 }
 
-/// The members of a network that are dangerous in it.
+/// The untrusted addresses that a network contains.
 pub fn covered<'a>(
-    dangerous: &'a BTreeSet<IpAddr>,
+    untrusted: &'a BTreeSet<IpAddr>,
     network: &'a IpNet,
 ) -> impl Iterator<Item = &'a IpAddr> {
-    dangerous.iter().filter(|address| network.contains(*address))
+    untrusted.iter().filter(|address| network.contains(*address))
 }
 
-/// A kernel without IPv6 has no file of IPv6 routes.
+/// A kernel without IPv6 has no table of IPv6 routes.
 fn read_if_there(path: &str) -> io::Result<String> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
@@ -40,27 +42,28 @@ fn read_if_there(path: &str) -> io::Result<String> {
     }
 }
 
-/// `Iface Destination Gateway Flags …`, addresses as hexadecimal words of the host's byte order.
+/// Lines are `Iface Destination Gateway Flags …`, with addresses as hexadecimal words in host byte
+/// order.
 fn ipv4_gateways(table: &str) -> impl Iterator<Item = Ipv4Addr> {
     table.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let gateway = u32::from_str_radix(fields.nth(2)?, 16).ok()?;
         let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
-        (flags & ROUTE_HAS_GATEWAY != 0).then(|| Ipv4Addr::from(gateway.to_ne_bytes()))
+        (flags & RTF_GATEWAY != 0).then(|| Ipv4Addr::from(gateway.to_ne_bytes()))
     })
 }
 
-/// `destination length source length next-hop metric references uses flags interface`.
+/// Lines are `destination length source length next-hop metric references uses flags interface`.
 fn ipv6_gateways(table: &str) -> impl Iterator<Item = Ipv6Addr> {
     table.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let gateway = u128::from_str_radix(fields.nth(4)?, 16).ok()?;
         let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
-        (flags & ROUTE_HAS_GATEWAY != 0).then(|| Ipv6Addr::from(gateway))
+        (flags & RTF_GATEWAY != 0).then(|| Ipv6Addr::from(gateway))
     })
 }
 
-/// Loopback is left out: who connects from there is inside already.
+/// Loopback is left out: whoever connects from there is already inside.
 fn own_addresses() -> io::Result<Vec<IpAddr>> {
     let addresses = ifaddrs::getifaddrs()?.filter_map(|interface| {
         let address = interface.address?;
@@ -75,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ipv4_gateways_are_read_from_the_kernel_s_table() {
+    fn ipv4_gateways_are_read_from_the_routing_table() {
         let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\n\
                      eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                      eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_gateways_are_read_from_the_kernel_s_table() {
+    fn ipv6_gateways_are_read_from_the_routing_table() {
         let any = "00000000000000000000000000000000";
         let table = format!(
             "{any} 00 {any} 00 fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n\
@@ -99,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn a_network_names_the_dangerous_addresses_it_covers() {
-        let dangerous: BTreeSet<IpAddr> =
+    fn a_network_covers_the_untrusted_addresses_in_it() {
+        let untrusted: BTreeSet<IpAddr> =
             ["172.18.0.1", "fd00::1", "192.0.2.1"].map(|ip| ip.parse().unwrap()).into();
         let covered_by = |network: &str| {
             let network = network.parse().unwrap();
-            covered(&dangerous, &network).map(ToString::to_string).collect::<Vec<_>>()
+            covered(&untrusted, &network).map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(covered_by("172.16.0.0/12"), ["172.18.0.1"]);
         assert_eq!(covered_by("fd00::/8"), ["fd00::1"]);
@@ -112,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_never_dangerous() {
-        let found = discover().unwrap();
+    fn loopback_is_never_untrusted() {
+        let found = untrusted_addresses().unwrap();
         assert!(found.iter().all(|address| !address.is_loopback()), "{found:?}");
     }
 }

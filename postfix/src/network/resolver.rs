@@ -1,77 +1,52 @@
-//! Whether this container has a resolver whose word on DNSSEC can be taken.
+//! Whether this container has a resolver whose DNSSEC validation can be trusted.
 //!
-//! DANE rests on the resolver's claim that it has checked the signatures, one bit in its answer. On
-//! the way from another host, or from Docker's 127.0.0.11, which checks nothing, anybody may set that
-//! bit. So the resolver has to be on loopback of this network, and has to claim it for the root.
+//! DANE depends on the resolver's claim that it validated the answer: a single bit, AD. In an answer
+//! from another host anybody on the way can set that bit, and Docker's 127.0.0.11 validates nothing. So
+//! the resolver must be on loopback inside this container's network, and set AD for the root zone.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::configuration::main_cf::Surroundings;
-use crate::log;
-use crate::settings::Settings;
-use crate::settings::tls_level::TlsLevel;
-
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Docker's own, which forwards to wherever the host asks.
-const DOCKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+/// Docker's embedded DNS server, which forwards to the host's resolvers.
+const DOCKER_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 const DNS_PORT: u16 = 53;
-/// A resolver that starts beside this container may take a moment.
-const PATIENCE: Duration = Duration::from_secs(3);
-const RETRY: Duration = Duration::from_millis(500);
-/// The bits of the answer's third and fourth byte (RFC 1035 4.1.1, RFC 4035 3.2.3).
-const IS_ANSWER: u8 = 0x80;
-const IS_AUTHENTIC: u8 = 0x20;
-const ERROR_BITS: u8 = 0x0f;
-/// Header with the AD bit set, one question and one additional record; `.` NS IN; EDNS with DO.
+/// Time for all attempts: a resolver that starts together with this container may take a moment.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for each attempt.
+const ATTEMPT: Duration = Duration::from_millis(500);
+/// Bits in the third and fourth byte of the header: QR and RCODE (RFC 1035 4.1.1), AD (RFC 4035 3.2.3).
+const QR: u8 = 0x80;
+const AD: u8 = 0x20;
+const RCODE: u8 = 0x0f;
+/// Header with AD set, one question and one additional record; question `. IN NS`; EDNS with DO.
 const QUERY: &[u8] = &[
     0x52, 0x4c, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1, // header
     0, 0, 2, 0, 1, // question
     0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0, // EDNS: 1232 bytes, DO
 ];
 
-/// Fills in what only matters for the settings that ask for it.
-pub fn look(settings: &Settings, surroundings: &mut Surroundings) {
-    let hops = &settings.next_hops;
-    let level = hops.main.as_ref().map(|hop| hop.level).or(hops.level);
-    if level.is_none() || level.is_some_and(TlsLevel::needs_dnssec) {
-        let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-        let finding = validates(&text);
-        surroundings.validating_resolver = finding.is_ok();
-        report(level, finding);
-    }
+/// Checks that every resolver of this container can be trusted with DNSSEC; `Err` says why not.
+///
+/// Sends a query to each of them and waits up to three seconds for its answer.
+pub fn check_dnssec() -> Result<(), String> {
+    validates(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default())
 }
 
-fn report(level: Option<TlsLevel>, finding: Result<(), String>) {
-    match (level, finding) {
-        (None, Ok(())) => {
-            log::info("the resolver checks DNSSEC; delivering with DANE where possible")
-        }
-        (None, Err(why)) => {
-            log::info(format_args!("delivering with TLS where it is offered, without DANE: {why}"))
-        }
-        (Some(_), Ok(())) => {}
-        (Some(level), Err(why)) => log::warning(format_args!(
-            "RELAYHOST_TLS_LEVEL={level} is worth no more than the resolver: {why}"
-        )),
-    }
-}
-
-/// `Err` says why not.
 fn validates(resolv_conf: &str) -> Result<(), String> {
     let servers = name_servers(resolv_conf);
     if servers.is_empty() {
         return Err(format!("{RESOLV_CONF} names no resolver"));
     }
     for server in servers {
-        if !server.is_loopback() || server == DOCKER {
+        if !server.is_loopback() || server == DOCKER_DNS {
             return Err(format!(
-                "the resolver {server} is not one on this container's loopback, and its answers can \
-                 be forged on the way"
+                "the resolver {server} is not on this container's loopback, so its answers can be \
+                 forged on the way"
             ));
         }
-        ask(SocketAddr::new(server, DNS_PORT), PATIENCE)
+        ask(SocketAddr::new(server, DNS_PORT), TIMEOUT)
             .map_err(|why| format!("the resolver {server} {why}"))?;
     }
     Ok(())
@@ -86,13 +61,13 @@ fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
         .collect()
 }
 
-/// Asks for the name servers of the root, as Postfix's own `dnssec_probe` does.
-fn ask(server: SocketAddr, patience: Duration) -> Result<(), String> {
-    let deadline = Instant::now() + patience;
+/// Asks for the name servers of the root zone, as Postfix's own `dnssec_probe` does.
+fn ask(server: SocketAddr, timeout: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + timeout;
     loop {
         match ask_once(server) {
-            Ok(answer) => return judge(&answer),
-            Err(_) if Instant::now() < deadline => std::thread::sleep(RETRY / 5),
+            Ok(answer) => return check_answer(&answer),
+            Err(_) if Instant::now() < deadline => std::thread::sleep(ATTEMPT / 5),
             Err(error) => return Err(format!("does not answer: {error}")),
         }
     }
@@ -105,7 +80,7 @@ fn ask_once(server: SocketAddr) -> io::Result<Vec<u8>> {
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(server)?;
-    socket.set_read_timeout(Some(RETRY))?;
+    socket.set_read_timeout(Some(ATTEMPT))?;
     socket.send(QUERY)?;
     let mut answer = vec![0; 1500];
     let size = socket.recv(&mut answer)?;
@@ -113,17 +88,17 @@ fn ask_once(server: SocketAddr) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn judge(answer: &[u8]) -> Result<(), String> {
+fn check_answer(answer: &[u8]) -> Result<(), String> {
     let [first, second, flags, more, ..] = answer else {
-        return Err("gives no answer that can be read".to_owned());
+        return Err("gives a malformed answer".to_owned());
     };
-    if QUERY.get(..2) != Some([*first, *second].as_slice()) || flags & IS_ANSWER == 0 {
-        return Err("gives no answer that can be read".to_owned());
+    if QUERY.get(..2) != Some([*first, *second].as_slice()) || flags & QR == 0 {
+        return Err("gives a malformed answer".to_owned());
     }
-    match (more & ERROR_BITS, more & IS_AUTHENTIC) {
-        (0, 0) => Err("does not check DNSSEC".to_owned()),
+    match (more & RCODE, more & AD) {
+        (0, 0) => Err("does not validate DNSSEC".to_owned()),
         (0, _) => Ok(()),
-        (code, _) => Err(format!("answers with error {code}")),
+        (code, _) => Err(format!("answers with DNS error {code}")),
     }
 }
 
@@ -132,12 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_resolver_on_loopback_is_believed() {
+    fn only_a_resolver_on_loopback_is_trusted() {
         for (text, expected) in [
             ("", "names no resolver"),
             ("search example.org\n# nameserver 127.0.0.1\n", "names no resolver"),
-            ("nameserver 192.0.2.53\n", "192.0.2.53 is not one on this container's loopback"),
-            ("nameserver 127.0.0.11\noptions ndots:0\n", "127.0.0.11 is not one"),
+            ("nameserver 192.0.2.53\n", "192.0.2.53 is not on this container's loopback"),
+            ("nameserver 127.0.0.11\noptions ndots:0\n", "127.0.0.11 is not on"),
         ] {
             let why = validates(text).unwrap_err();
             assert!(why.contains(expected), "{why}");
@@ -147,16 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn it_must_say_that_the_root_is_authentic() {
+    fn a_resolver_must_set_ad_for_the_root() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
         for (flags, expected) in [
             ([0x81, 0xa0], Ok(())),
-            ([0x81, 0x80], Err("does not check DNSSEC")),
-            ([0x81, 0xa2], Err("answers with error 2")),
-            ([0x01, 0x20], Err("gives no answer that can be read")),
+            ([0x81, 0x80], Err("does not validate DNSSEC")),
+            ([0x81, 0xa2], Err("answers with DNS error 2")),
+            ([0x01, 0x20], Err("gives a malformed answer")),
         ] {
-            let asked = std::thread::spawn(move || ask(address, PATIENCE));
+            let asked = std::thread::spawn(move || ask(address, TIMEOUT));
             let mut query = [0; 512];
             let (size, client) = server.recv_from(&mut query).unwrap();
             let mut answer = query[..size].to_vec();
@@ -167,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_yes() {
+    fn a_resolver_that_does_not_answer_is_not_trusted() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let why = ask(server.local_addr().unwrap(), Duration::ZERO).unwrap_err();
         assert!(why.starts_with("does not answer"), "{why}");

@@ -1,15 +1,15 @@
-//! The drain: a stop that lets finish what runs, so that nothing is delivered twice.
+//! The drain: lets work in progress finish before the stop, so that nothing is delivered twice.
 //!
-//! SIGTERM makes master kill everything in the same instant. A next hop that has the whole message
-//! but has not answered yet gets it again after the restart. So before that:
+//! On SIGTERM master kills all of Postfix at once. A next hop that has received a message but not yet
+//! replied would get it again after the restart. So before that:
 //!
-//! 1. master.cf is written anew and master reloads, which ends idle processes and lets busy ones
-//!    finish. There is no queue manager in it, so no delivery begins; its ports answer 421.
-//! 2. The deliveries and incoming messages that run then are waited for.
-//! 3. The log is waited for: postlogd dies with master, and with it whatever it has not yet read.
+//! 1. master.cf is rewritten and master reloads, which ends idle processes and lets busy ones finish.
+//!    The new file has no queue manager, so no delivery starts; its ports answer 421.
+//! 2. relay-init waits for the deliveries and incoming messages in progress.
+//! 3. It waits for the log: postlogd dies with master, and with it every line it has not read yet.
 //!
-//! What does not work: taking the ports out of master.cf, or `master_service_disable`, makes master
-//! kill the sessions behind them; deferring transports writes a delay on each message in the queue.
+//! What does not work: removing the ports from master.cf, or `master_service_disable`, makes master
+//! kill the sessions behind them; deferring transports puts a delay on every message in the queue.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,49 +18,50 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal as Kill};
 
+use super::children::{reap, send};
+use super::processes::{self, Process};
+use super::signals::{Inbox, Signal};
+use crate::configuration::files::MASTER_CF;
 use crate::maillog::pump::Pump;
-use crate::running::processes::{self, Process};
-use crate::running::signals::{Inbox, Signal};
-use crate::running::start::MASTER_CF;
-use crate::running::supervise::{reap, send};
 use crate::{files, log};
 
-/// How often the processes are looked at.
+/// How often the list of processes is read.
 const POLL: Duration = Duration::from_millis(20);
-/// The process that takes a message ends just before its client is told, and that takes this long.
-const LAST_WORDS: Duration = Duration::from_millis(30);
-/// postlogd needs milliseconds for its lines, unless the disk or the machine stands still.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
-/// A reload takes milliseconds, too.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(5);
+/// cleanup exits just before smtpd replies to its client; this is time for the reply.
+const LAST_REPLY: Duration = Duration::from_millis(30);
+/// postlogd takes milliseconds for its lines, unless the disk or the machine hangs.
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
+/// A reload takes milliseconds as well.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The program that hands out deliveries.
+/// The program that schedules deliveries.
 const QUEUE_MANAGER: &str = "qmgr";
-/// One process of these for each delivery that runs.
+/// The program that delivers; one process per delivery in progress.
 const DELIVERY: &str = "smtp";
-/// One for each message that is being received.
+/// The program that receives; one process per incoming message.
 const RECEPTION: &str = "cleanup";
 
-/// What clients are told meanwhile; each smtpd takes the last value it is given.
+/// Makes smtpd answer 421 during the drain. Of several values for a parameter the last one counts.
 const TURN_AWAY: &[&str] = &[
     "smtpd_delay_reject=no",
     "{ smtpd_client_restrictions = check_client_access static:{421 4.3.2 Service is stopping, come \
      back in a minute} }",
-    // A sidecar that is stopping, too, must not delay this.
+    // The sidecar may be stopping as well, and must not delay the reply.
     "smtpd_milters=",
     "smtpd_sasl_auth_enable=no",
 ];
-/// A process that was started in the moment of the reload, for nothing, is not waited for long.
+/// For a process that was started at the moment of the reload and has nothing to do.
 const LEAVE_SOON: &[&str] = &["max_idle=1s"];
 
-/// What ended the drain.
+/// How the drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Finished,
-    /// Time is up; so many deliveries and messages still run.
+    /// The grace period is over, with this much work still in progress.
     TooLate(Busy),
-    AskedAgain,
-    /// Master is gone already.
+    /// A second signal to stop arrived.
+    StopRepeated,
+    /// Master has ended already.
     MasterDied,
 }
 
@@ -70,39 +71,41 @@ struct Busy {
     messages: usize,
 }
 
-/// Waits until master can be stopped without cutting anything off, but never longer than asked.
-pub fn drain(master: Pid, signals: &Inbox, pump: &Pump, patience: Duration) {
-    if patience.is_zero() {
+/// Waits until master can be stopped without interrupting work, but no longer than `grace_period`.
+pub fn drain(master: Pid, signals: &Inbox, pump: &Pump, grace_period: Duration) {
+    if grace_period.is_zero() {
         return;
     }
-    // A master that has only just been started has nothing to drain, and SIGHUP would kill it.
+    // A master that was only just started has nothing to drain, and SIGHUP would kill it.
     if !processes::catches(master, Kill::HUP) {
         return;
     }
     log::info(format_args!(
-        "stopping: new connections are turned away, and what runs may finish within {} s",
-        patience.as_secs()
+        "draining: turning new connections away, and giving work in progress {} s to finish",
+        grace_period.as_secs()
     ));
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + grace_period;
     let outcome = match begin(master) {
         Ok(()) => wait_for_work(master, signals, deadline),
         Err(error) => {
-            log::warning(format_args!("{error:#}; stopping without waiting for deliveries"));
+            log::warning(format_args!(
+                "{error:#}; stopping without waiting for deliveries in progress"
+            ));
             return;
         }
     };
     match outcome {
         Outcome::Finished => {}
         Outcome::MasterDied => return,
-        Outcome::AskedAgain => log::warning("asked to stop again: what still runs is cut off"),
+        Outcome::StopRepeated => log::warning("second stop signal: interrupting work in progress"),
         Outcome::TooLate(busy) => log::warning(format_args!(
-            "{} deliveries and {} incoming messages did not finish within DRAIN_SECONDS and are cut \
-             off; they stay queued, or are sent again by their client, and may arrive twice",
+            "DRAIN_SECONDS are over: interrupting {} deliveries and {} incoming messages; they stay \
+             queued, here or at the client, and may arrive twice",
             busy.deliveries, busy.messages
         )),
     }
-    if !pump.catch_up(LOG_PATIENCE) {
-        log::warning("Postfix's log did not catch up; its last lines may be missing");
+    if !pump.catch_up(LOG_TIMEOUT) {
+        log::warning("Postfix's log did not catch up in time; its last lines may be missing");
     }
 }
 
@@ -114,14 +117,14 @@ fn begin(master: Pid) -> anyhow::Result<()> {
 }
 
 fn wait_for_work(master: Pid, signals: &Inbox, deadline: Instant) -> Outcome {
-    let reload_deadline = (Instant::now() + RELOAD_PATIENCE).min(deadline);
+    let reload_deadline = (Instant::now() + RELOAD_TIMEOUT).min(deadline);
     let mut work = Work::default();
     loop {
         let children = processes::children(master);
-        work.look(&children, Instant::now() >= reload_deadline);
+        work.update(&children, Instant::now() >= reload_deadline);
         match work.remaining() {
             Some(busy) if busy == Busy::default() => {
-                signals.wait(LAST_WORDS);
+                signals.wait(LAST_REPLY);
                 return Outcome::Finished;
             }
             remaining if Instant::now() >= deadline => {
@@ -130,7 +133,7 @@ fn wait_for_work(master: Pid, signals: &Inbox, deadline: Instant) -> Outcome {
             _ => {}
         }
         if signals.wait(POLL) == Some(Signal::Stop) {
-            return Outcome::AskedAgain;
+            return Outcome::StopRepeated;
         }
         if reap(master).master.is_some() {
             return Outcome::MasterDied;
@@ -138,15 +141,15 @@ fn wait_for_work(master: Pid, signals: &Inbox, deadline: Instant) -> Outcome {
     }
 }
 
-/// The processes that had work when the reload had happened; nobody gives work to later ones.
+/// The processes that were busy right after the reload; later ones are never given work.
 #[derive(Debug, Default)]
 struct Work {
     busy: Option<[BTreeSet<u32>; 2]>,
 }
 
 impl Work {
-    /// `give_up` is for a queue manager that does not go.
-    fn look(&mut self, children: &[Process], give_up: bool) {
+    /// Takes the processes that exist now. `give_up` ends the wait for a queue manager that stays.
+    fn update(&mut self, children: &[Process], give_up: bool) {
         let of = |name: &str| -> BTreeSet<u32> {
             children.iter().filter(|child| child.name == name).map(|child| child.pid).collect()
         };
@@ -162,14 +165,14 @@ impl Work {
         }
     }
 
-    /// `None` while master has not reloaded.
+    /// The work still in progress; `None` until master has reloaded.
     fn remaining(&self) -> Option<Busy> {
         let [deliveries, messages] = self.busy.as_ref()?;
         Some(Busy { deliveries: deliveries.len(), messages: messages.len() })
     }
 }
 
-/// A master.cf for the time of the drain. Works on any text, because operators may set parts of it.
+/// master.cf for the drain. Works on any text, because POSTFIXMASTER_ variables set parts of it.
 fn draining(master_cf: &str) -> String {
     let mut text = String::new();
     let mut options: &[&str] = &[];
@@ -208,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_turn_clients_away_and_no_delivery_begins() {
+    fn ports_turn_clients_away_and_no_delivery_starts() {
         let text = draining(
             "# comment\n25 inet n - n - - smtpd\n465 inet n - n - - smtpd\n    -o a=b\n# more\n    -o \
              c=d\nqmgr unix n - n 300 1 qmgr\n    -o e=f\nsmtp unix - - n - - smtp\nshowq unix n - n \
@@ -230,25 +233,25 @@ mod tests {
     }
 
     #[test]
-    fn what_ran_at_the_reload_is_waited_for_and_nothing_later() {
+    fn work_that_was_in_progress_at_the_reload_is_waited_for_and_nothing_later() {
         let mut work = Work::default();
         for (children, expected) in [
             (vec![(1, "qmgr"), (2, "smtp"), (3, "smtp"), (4, "cleanup"), (9, "smtpd")], None),
-            // The reload has happened: what had nothing to do is gone.
+            // Master has reloaded, and idle processes are gone.
             (vec![(2, "smtp"), (4, "cleanup"), (9, "smtpd")], Some((1, 1))),
             (vec![(2, "smtp"), (5, "cleanup"), (6, "smtp")], Some((1, 0))),
             (vec![(5, "cleanup"), (6, "smtp"), (9, "smtpd")], Some((0, 0))),
         ] {
-            work.look(&processes(&children), false);
+            work.update(&processes(&children), false);
             let expected = expected.map(|(deliveries, messages)| Busy { deliveries, messages });
             assert_eq!(work.remaining(), expected, "{children:?}");
         }
     }
 
     #[test]
-    fn a_queue_manager_that_does_not_go_is_not_waited_for_for_ever() {
+    fn waiting_for_the_queue_manager_to_exit_has_a_limit() {
         let mut work = Work::default();
-        work.look(&processes(&[(1, "qmgr"), (2, "smtp")]), true);
+        work.update(&processes(&[(1, "qmgr"), (2, "smtp")]), true);
         assert_eq!(work.remaining(), Some(Busy { deliveries: 1, messages: 0 }));
     }
 }

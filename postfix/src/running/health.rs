@@ -1,23 +1,23 @@
-//! `relay-init healthcheck`: is master alive, does every port listen, does the sidecar answer?
+//! `relay-init healthcheck`: master is running, every port is listening, and the sidecar answers.
 //!
-//! Nothing here speaks SMTP, so a check every few seconds leaves no line in Postfix's log.
+//! It does not speak SMTP, so a check every few seconds leaves no lines in Postfix's log.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::configuration::main_cf::{MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
-use crate::files::PID_FILE;
-use crate::running::start::MASTER_CF;
-use crate::{master_cf, sidecar};
+use super::folders::PID_FILE;
+use crate::configuration::files::MASTER_CF;
+use crate::configuration::master_cf;
+use crate::sidecar::{self, MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
 
 /// TCP_LISTEN of the kernel's net/tcp_states.h.
 const LISTENING: &str = "0A";
 
-/// `Err` says everything that is wrong, in one line.
+/// Checks the running container; `Err` reports everything that is wrong, on one line.
 pub fn check() -> Result<(), String> {
     let master_cf = fs::read_to_string(MASTER_CF)
-        .map_err(|error| format!("not started: cannot read {MASTER_CF}: {error}"))?;
+        .map_err(|error| format!("Postfix was not started: cannot read {MASTER_CF}: {error}"))?;
     let table = ["/proc/net/tcp", "/proc/net/tcp6"]
         .map(|path| fs::read_to_string(path).unwrap_or_default())
         .concat();
@@ -26,7 +26,7 @@ pub fn check() -> Result<(), String> {
         check_ports(&master_cf::listening_ports(&master_cf), &table),
         check_socket(POLICY_SOCKET, |path| sidecar::reach(path).map(drop)),
         check_socket(MILTER_SOCKET, |path| sidecar::reach(path).map(drop)),
-        // The one protocol in which the server speaks first: a sidecar that stands still shows here.
+        // In this protocol the server speaks first, so a sidecar that hangs is noticed here.
         match master_cf::offers_login(&master_cf) {
             true => check_socket(SASL_SOCKET, sidecar::shake_hands),
             false => Ok(()),
@@ -44,8 +44,8 @@ fn check_socket(path: &str, check: impl FnOnce(&Path) -> io::Result<()>) -> Resu
         .map_err(|error| format!("the sidecar does not answer on {path}: {error}"))
 }
 
-/// The file is read, not locked: Postfix's own test takes the lock, and a master that starts in
-/// that moment would fail.
+/// Reads the file without locking it, unlike Postfix's own test: a master that starts at that moment
+/// would fail to get the lock.
 fn check_master(
     pid_file: Option<&str>,
     program_of: impl FnOnce(u32) -> Option<String>,
@@ -53,7 +53,7 @@ fn check_master(
     let pid = pid_file.and_then(|text| text.trim().parse().ok());
     let program = pid.and_then(program_of);
     if program.as_deref() != Some("master") {
-        return Err("Postfix's master does not run".to_owned());
+        return Err("Postfix's master is not running".to_owned());
     }
     Ok(())
 }
@@ -68,12 +68,12 @@ fn check_ports(wanted: &[u16], table: &str) -> Result<(), String> {
     let missing = wanted.iter().filter(|port| !listening.contains(port));
     let missing: Vec<String> = missing.map(ToString::to_string).collect();
     if !missing.is_empty() {
-        return Err(format!("nothing listens on port {}", missing.join(", ")));
+        return Err(format!("nothing is listening on port {}", missing.join(", ")));
     }
     Ok(())
 }
 
-/// `sl local_address:port remote_address:port state …`, numbers in hexadecimal.
+/// Lines are `sl local_address:port remote_address:port state …`, with hexadecimal numbers.
 fn listening_port(line: &str) -> Option<u16> {
     let mut fields = line.split_ascii_whitespace();
     let (_, port) = fields.nth(1)?.rsplit_once(':')?;
@@ -93,7 +93,7 @@ mod tests {
 ";
 
     #[test]
-    fn everything_that_is_wrong_is_said() {
+    fn everything_that_is_wrong_is_reported() {
         assert_eq!(summary([Ok(()), Ok(())]), Ok(()));
         let two = [Err("one".to_owned()), Ok(()), Err("two".to_owned())];
         assert_eq!(summary(two), Err("one; two".to_owned()));
@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn a_port_counts_when_it_listens_in_either_family() {
+    fn a_port_counts_if_it_is_listening_in_either_address_family() {
         assert_eq!(check_ports(&[25, 465], TABLE), Ok(()));
         let missing = check_ports(&[25, 587, 465, 26], TABLE).unwrap_err();
-        assert_eq!(missing, "nothing listens on port 587, 26");
+        assert_eq!(missing, "nothing is listening on port 587, 26");
     }
 
     #[test]
-    fn master_is_alive_when_its_pid_is_a_master() {
+    fn master_is_running_if_the_pid_file_names_a_master() {
         let process = |pid: u32| match pid {
             7 => Some("master".to_owned()),
             8 => Some("smtpd".to_owned()),

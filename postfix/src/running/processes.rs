@@ -1,17 +1,17 @@
-//! What the kernel says of Postfix's processes. Everything here can be read without any privilege.
+//! What /proc says about Postfix's processes. All of it can be read without privileges.
 
 use std::fs;
 
 use rustix::process::{Pid, Signal};
 
-/// A process, by the name of its program.
+/// A process and the name of its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
     pub name: String,
 }
 
-/// The children of a process; those that have ended but were not reaped yet are none.
+/// The children of a process, without those that have ended and not been reaped yet.
 pub fn children(parent: Pid) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -20,20 +20,21 @@ pub fn children(parent: Pid) -> Vec<Process> {
     entries
         .filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            // It may have ended since.
-            let (name, of) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
-            (of == parent).then_some(Process { pid, name })
+            // Fails if the process has ended meanwhile.
+            let (name, parent_of_it) =
+                parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+            (parent_of_it == parent).then_some(Process { pid, name })
         })
         .collect()
 }
 
-/// Whether a process has a handler for a signal, which it would otherwise die of.
+/// Whether a process has a handler for a signal that would otherwise kill it.
 pub fn catches(process: Pid, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
     status.is_ok_and(|status| is_caught(&status, signal.as_raw()))
 }
 
-/// `pid (name) state parent …`; a name may hold anything, even a closing bracket.
+/// Parses `pid (name) state parent …`. A name can contain anything, even a closing parenthesis.
 fn parse_stat(stat: &str) -> Option<(String, u32)> {
     let (head, tail) = stat.rsplit_once(") ")?;
     let (_, name) = head.split_once(" (")?;
@@ -43,7 +44,7 @@ fn parse_stat(stat: &str) -> Option<(String, u32)> {
     is_alive.then(|| (name.to_owned(), parent))
 }
 
-/// `SigCgt: 0000000000004a07` (behind a tab): bit n-1 is signal n.
+/// Parses `SigCgt:\t0000000000004a07`: bit n-1 is signal n.
 fn is_caught(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_brackets_and_the_dead_do_not_count() {
+    fn a_name_may_contain_parentheses_and_dead_processes_do_not_count() {
         assert_eq!(parse_stat("7 (smtp) S 3 7 7 0 -1"), Some(("smtp".to_owned(), 3)));
         assert_eq!(parse_stat("7 (a) (b) R 1 7"), Some(("a) (b".to_owned(), 1)));
         for stat in ["7 (smtp) Z 3 7", "7 smtp S 3", "", "7 (smtp) S"] {
@@ -64,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_is_a_bit_of_the_mask() {
+    fn a_handler_is_a_bit_in_the_mask() {
         let status = "Name:\tmaster\nSigIgn:\t0000000000000002\nSigCgt:\t0000000000004001\n";
         assert!(is_caught(status, 1) && is_caught(status, 15));
         assert!(!is_caught(status, 2) && !is_caught("Name:\tmaster\n", 1));
     }
 
     #[test]
-    fn own_children_are_seen() {
+    fn children_are_found() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let seen = children(rustix::process::getpid());
         assert!(seen.contains(&Process { pid: child.id(), name: "sleep".to_owned() }), "{seen:?}");

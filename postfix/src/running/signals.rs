@@ -1,4 +1,4 @@
-//! Signals as values that can be waited for.
+//! Receives signals as values.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver};
@@ -10,20 +10,20 @@ use signal_hook::iterator::Signals;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM, SIGINT or SIGQUIT: end.
+    /// SIGTERM, SIGINT or SIGQUIT.
     Stop,
-    /// SIGHUP: Postfix is to read its files and certificates again.
+    /// SIGHUP: Postfix shall reload its files and certificates.
     Reload,
-    /// SIGCHLD: some process ended.
+    /// SIGCHLD: a process has ended.
     Child,
 }
 
-/// The signals of this process, from the moment it is made.
+/// The signals sent to this process since the inbox was opened.
 #[derive(Debug)]
 pub struct Inbox(Receiver<Signal>);
 
 impl Inbox {
-    /// Takes over the signals. PID 1 is deaf to those it does not take over.
+    /// Starts receiving signals. PID 1 ignores every signal that it does not handle.
     pub fn open() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD])?;
         let (sender, receiver) = mpsc::channel();
@@ -42,9 +42,9 @@ impl Inbox {
         Ok(Self(receiver))
     }
 
-    /// The next signal, or `None` when none came in time.
-    pub fn wait(&self, at_most: Duration) -> Option<Signal> {
-        // The thread that sends lives as long as the process, so an error is the end of the time.
-        self.0.recv_timeout(at_most).ok()
+    /// Waits for the next signal; `None` after `timeout`.
+    pub fn wait(&self, timeout: Duration) -> Option<Signal> {
+        // The sending thread lives as long as the process, so the only error is the timeout.
+        self.0.recv_timeout(timeout).ok()
     }
 }

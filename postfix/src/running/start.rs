@@ -1,83 +1,65 @@
-//! The story of a container: folders, certificate, Postfix's files, then Postfix itself.
+//! The start: queue, folders, certificates, Postfix's files, and then Postfix itself.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail};
-use zeroize::Zeroizing;
+use anyhow::Context;
 
-use super::clock;
-use crate::certificates::watcher::{self, Watcher};
-use crate::configuration::main_cf::{PASSWORD_TABLE, SASL_SOCKET, Surroundings};
-use crate::configuration::master_cf::hop_password_table;
-use crate::configuration::{main_cf, master_cf};
-use crate::files::QUEUE;
+use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
+use super::signals::{Inbox, Signal};
+use super::supervise::{self, Ending};
+use super::{children, clock, folders, passwords};
+use crate::certificates::watcher::Watcher;
+use crate::configuration::Configuration;
+use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
+use crate::configuration::host::{Host, gateway_warnings};
+use crate::log;
 use crate::maillog::events::{self, Events};
 use crate::maillog::format::Format;
-use crate::maillog::pump::{Pump, Ways};
+use crate::maillog::pump::{Pump, Sinks};
 use crate::maillog::redact::{self, Redactor};
-use crate::network::{gateways, resolver};
-use crate::running::signals::{Inbox, Signal};
-use crate::running::supervise::{self, Ending};
-use crate::settings::{NextHops, Settings, networks};
-use crate::{files, log, sidecar};
-
-/// `/etc/postfix` of the image leads here, on a tmpfs.
-const MAIN_CF: &str = "/run/postfix/main.cf";
-pub const MASTER_CF: &str = "/run/postfix/master.cf";
+use crate::queue::directory::QUEUE_DIRECTORY;
+use crate::settings::Settings;
+use crate::sidecar::{self, EVENTS_SOCKET, SASL_SOCKET};
 
 /// Where Postfix's postlogd listens.
 const LOG_SOCKET: &str = "/var/spool/postfix/public/postlog";
 
-const POSTMAP: &str = "/usr/sbin/postmap";
-const POSTSUPER: &str = "/usr/sbin/postsuper";
-const MASTER: &str = "/usr/lib/postfix/sbin/master";
-
-/// How long the sidecar is waited for before port 25, which works without it, is opened.
-const SIDECAR_PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the sidecar. After that Postfix is started without it, so that port 25, which
+/// needs no SASL socket, is open.
+const SIDECAR_TIMEOUT: Duration = Duration::from_secs(30);
 const SIDECAR_POLL: Duration = Duration::from_millis(100);
-/// How often the wait is said.
+/// How often the wait is logged.
 const SIDECAR_REPORT: Duration = Duration::from_secs(5);
-/// How often a program that does its work and ends is looked after.
-const PROGRAM_POLL: Duration = Duration::from_millis(50);
-/// How old a file of Postfix must be to be taken as it is.
-const SETTLED: Duration = Duration::from_secs(5);
-/// What standard output gets for the last lines of the log.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How long standard output may stall before the last lines of the log are given up.
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A signal asked for the end before Postfix ran.
-#[derive(Debug, thiserror::Error)]
-#[error("stopped before Postfix was started")]
-struct StopAsked;
-
-/// Runs until Postfix has ended.
-pub fn run(settings: Settings) -> anyhow::Result<Ending> {
+/// Runs Postfix until it has ended.
+pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let signals = Inbox::open().context("cannot take over signals")?;
-    supervise::adopt_orphans().context("cannot adopt orphaned processes")?;
-    files::claim_queue()?;
-    files::prepare_folders()?;
-    let certificates = watcher::prepare(&settings, SystemTime::now())?;
-    warn(&settings);
-    let surroundings = look_around(&settings)?;
-    warn_about_gateways(&settings, &surroundings.dangerous);
-    let main_cf = main_cf::build(&settings, &surroundings).to_string();
-    write_configuration(Path::new(MAIN_CF), &main_cf)?;
-    write_configuration(Path::new(MASTER_CF), &master_cf::build(&settings).to_string())?;
-    make_overdue_messages_due();
-    let events = Events::to(PathBuf::from(events::SOCKET)).context("cannot make a socket")?;
-    let mut pump =
-        start_pump(&settings, events.clone()).context("cannot make a way for Postfix's log")?;
-    events::report_queue(events, PathBuf::from(QUEUE)).context("cannot start a thread")?;
-    let ending = run_postfix(settings, &signals, &mut pump, certificates);
-    pump.finish(LOG_PATIENCE);
+    children::adopt_orphans().context("cannot adopt orphaned processes")?;
+    folders::claim_queue()?;
+    folders::prepare()?;
+    let settings = &configuration.settings;
+    let client = settings.next_hops.client_pair.as_ref();
+    let now = SystemTime::now();
+    let certificates = Watcher::start(&settings.tls, &settings.hostname, client, now)?;
+    warn(settings);
+    let host = Host::probe(settings)?;
+    gateway_warnings(settings, &host.untrusted).iter().for_each(log::warning);
+    files::write(Path::new(MAIN_CF), &configuration.main_cf(&host).to_string())?;
+    files::write(Path::new(MASTER_CF), &configuration.master_cf().to_string())?;
+    reschedule_messages();
+    let events =
+        Events::to(PathBuf::from(EVENTS_SOCKET)).context("cannot create a datagram socket")?;
+    let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
+    events::report_queue(events, PathBuf::from(QUEUE_DIRECTORY))
+        .context("cannot start a thread")?;
+    let ending = run_postfix(configuration, &signals, &mut pump, certificates);
+    pump.finish(LOG_TIMEOUT);
     match ending {
-        Err(error) if error.is::<StopAsked>() => {
+        Err(error) if error.is::<StopRequested>() => {
             log::info(error);
             Ok(Ending::Stopped)
         }
@@ -85,139 +67,62 @@ pub fn run(settings: Settings) -> anyhow::Result<Ending> {
     }
 }
 
-fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
-    let redactor = Redactor::new(settings.log_redaction, Path::new(redact::KEY_FILE));
-    let ways = Ways {
-        format: Format { format: settings.log_format, redactor },
-        output: std::io::stdout().as_fd().try_clone_to_owned()?,
-        events,
-        overflow_folder: PathBuf::from(QUEUE),
-    };
-    Pump::start(Path::new(LOG_SOCKET), ways)
-}
-
-/// The clock may have been set back since the queue was written.
-fn make_overdue_messages_due() {
-    let count = clock::make_due(Path::new(QUEUE), SystemTime::now());
-    if count > 0 {
-        log::warning(format_args!(
-            "{count} messages in the queue were to wait until a time that is far ahead, so the clock \
-             was set back; they are due now"
-        ));
-    }
-}
-
-/// Every program of Postfix dozes until main.cf is some seconds old, lest somebody is still writing
-/// it. This file appears whole, so it may look old at once, which saves 1.5 s of each start.
-fn write_configuration(path: &Path, text: &str) -> anyhow::Result<()> {
-    files::write_atomically(path, text.as_bytes(), 0o644)?;
-    let file = File::options().write(true).open(path)?;
-    file.set_modified(SystemTime::now() - SETTLED)?;
-    Ok(())
-}
-
-fn run_postfix(
-    mut settings: Settings,
-    signals: &Inbox,
-    pump: &mut Pump,
-    certificates: Watcher,
-) -> anyhow::Result<Ending> {
-    let time_zone = settings.time_zone.clone();
-    let zone = time_zone.as_deref();
-    write_password_tables(&settings.next_hops, zone, signals, pump)?;
-    settings.next_hops.forget_passwords();
-    // As `postfix start` does: finds queue files in the wrong place, say after a restored backup.
-    run_program(&mut program(POSTSUPER, zone), signals, pump)?;
-    if settings.login {
-        await_sidecar(signals)?;
-    }
-    // -s keeps standard output for the log; the session and process group are master's own.
-    let mut master = program(MASTER, zone);
-    master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
-    // Without these, master writes to syslog until it has read master.cf, and there is no syslog.
-    master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
-    let master = supervise::start(&mut master).context("cannot start Postfix's master")?;
-    pump.close();
-    Ok(supervise::look_after(master, signals, pump, settings.drain, certificates))
-}
-
-/// A program of Postfix with what it needs of the environment, which is nearly nothing: no secret
-/// of ours is in the environment of a process that talks to strangers.
-fn program(path: &str, time_zone: Option<&OsStr>) -> Command {
-    let mut command = Command::new(path);
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("LANG", "C");
-    if let Some(time_zone) = time_zone {
-        command.env("TZ", time_zone);
-    }
-    command.stdin(std::process::Stdio::null()).current_dir("/");
-    command
-}
-
-fn run_program(command: &mut Command, signals: &Inbox, pump: &Pump) -> anyhow::Result<()> {
-    let name = Path::new(command.get_program()).display().to_string();
-    command.stdout(pump.stdio()?).stderr(pump.stdio()?);
-    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            if !status.success() {
-                bail!("{name} ended with {status}; its lines before this one say why");
-            }
-            return Ok(());
-        }
-        if signals.wait(PROGRAM_POLL) == Some(Signal::Stop) {
-            child.kill()?;
-            child.wait()?;
-            return Err(StopAsked.into());
-        }
-    }
-}
-
-/// Makes Postfix's tables of the logins, and keeps no other copy of them.
-fn write_password_tables(
-    hops: &NextHops,
-    zone: Option<&OsStr>,
-    signals: &Inbox,
-    pump: &Pump,
-) -> anyhow::Result<()> {
-    let mut tables = vec![(PASSWORD_TABLE.to_owned(), hops.password_lines())];
-    tables.extend(hops.by_sender.iter().zip(1..).map(|(entry, number)| {
-        (hop_password_table(number), entry.hop.password_line().into_iter().collect())
-    }));
-    tables.retain(|(_, lines)| !lines.is_empty());
-    let mut postmap = program(POSTMAP, zone);
-    for (path, lines) in &tables {
-        let mut text = Zeroizing::new(String::new());
-        // Room for all of it, because a string that grows leaves copies behind.
-        text.reserve(lines.iter().map(|line| line.reveal().len()).sum());
-        lines.iter().for_each(|line| text.push_str(line.reveal()));
-        files::write_atomically(Path::new(path), text.as_bytes(), 0o600)?;
-        postmap.arg(format!("lmdb:{path}"));
-    }
-    if tables.is_empty() {
-        return Ok(());
-    }
-    let result = run_program(&mut postmap, signals, pump);
-    for (path, _) in &tables {
-        fs::remove_file(path).with_context(|| format!("cannot remove {path}"))?;
-    }
-    result
-}
-
-/// Says what works, but should be known.
+/// Logs what works, but the operator should know.
 pub fn warn(settings: &Settings) {
     settings.warnings.iter().for_each(log::warning);
 }
 
-/// What Postfix's files depend on besides the settings.
-pub fn look_around(settings: &Settings) -> anyhow::Result<Surroundings> {
-    let dangerous = gateways::discover().context("cannot read this container's addresses")?;
-    let mut surroundings = Surroundings { dangerous, validating_resolver: false };
-    resolver::look(settings, &mut surroundings);
-    Ok(surroundings)
+fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
+    let redactor = Redactor::new(settings.log_redaction, Path::new(redact::KEY_FILE));
+    let sinks = Sinks {
+        format: Format { format: settings.log_format, redactor },
+        output: std::io::stdout().as_fd().try_clone_to_owned()?,
+        events,
+        overflow_folder: PathBuf::from(QUEUE_DIRECTORY),
+    };
+    Pump::start(Path::new(LOG_SOCKET), sinks)
 }
 
-/// A smtpd without the SASL socket ends at its first client, and its port is closed for a while. So
-/// the sidecar comes first, if it comes.
+/// The clock may have been set back since the queue was written.
+fn reschedule_messages() {
+    let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
+    if count > 0 {
+        log::warning(format_args!(
+            "the clock was set back: {count} messages in the queue were scheduled too far in the \
+             future and are now due"
+        ));
+    }
+}
+
+fn run_postfix(
+    mut configuration: Configuration,
+    signals: &Inbox,
+    pump: &mut Pump,
+    certificates: Watcher,
+) -> anyhow::Result<Ending> {
+    let time_zone = configuration.settings.time_zone.clone();
+    let time_zone = time_zone.as_deref();
+    passwords::write_tables(&configuration.settings.next_hops, time_zone, signals, pump)?;
+    configuration.settings.next_hops.wipe_passwords();
+    // As `postfix start` does: finds queue files in the wrong place, for instance after a restored
+    // backup.
+    programs::run(&mut program(POSTSUPER, time_zone), signals, pump)?;
+    let settings = &configuration.settings;
+    if settings.login {
+        await_sidecar(signals)?;
+    }
+    // With -s master keeps its standard output, and makes a session and process group of its own.
+    let mut master = program(MASTER, time_zone);
+    master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
+    // Without these, master logs to syslog until it has read master.cf, and there is no syslog.
+    master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
+    let master = children::spawn(&mut master).context("cannot start Postfix's master")?;
+    pump.close();
+    Ok(supervise::supervise(master, signals, pump, settings.drain, certificates))
+}
+
+/// An smtpd without the SASL socket exits at its first client, and master throttles its port. So the
+/// sidecar comes first, if it comes at all.
 fn await_sidecar(signals: &Inbox) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut reported = Duration::ZERO;
@@ -226,10 +131,10 @@ fn await_sidecar(signals: &Inbox) -> anyhow::Result<()> {
             return Ok(());
         };
         let waited = start.elapsed();
-        if waited >= SIDECAR_PATIENCE {
+        if waited >= SIDECAR_TIMEOUT {
             log::warning(format_args!(
-                "the sidecar does not answer on {SASL_SOCKET} ({error}); starting without it: \
-                 logins fail and mail is deferred until it is there"
+                "the sidecar does not answer on {SASL_SOCKET} ({error}); starting Postfix without it: \
+                 logins fail and mail is deferred until it is up"
             ));
             return Ok(());
         }
@@ -238,33 +143,7 @@ fn await_sidecar(signals: &Inbox) -> anyhow::Result<()> {
             log::info(format_args!("waiting for the sidecar on {SASL_SOCKET} ({error})"));
         }
         if signals.wait(SIDECAR_POLL) == Some(Signal::Stop) {
-            return Err(StopAsked.into());
+            return Err(StopRequested.into());
         }
-    }
-}
-
-fn warn_about_gateways(settings: &Settings, dangerous: &BTreeSet<IpAddr>) {
-    for network in &settings.allowed_networks {
-        let covered: Vec<String> =
-            gateways::covered(dangerous, network).map(ToString::to_string).collect();
-        if covered.is_empty() {
-            continue;
-        }
-        let consequence = match settings.trust_gateway {
-            true => {
-                "with TRUST_GATEWAY=true whoever comes from there may send, and behind a \
-                     published port that can be everybody"
-            }
-            false => {
-                "whoever comes from there must log in, because behind a published port that \
-                      can be everybody"
-            }
-        };
-        log::warning(format_args!(
-            "ALLOWED_NETWORKS {} covers {}, which are gateways or addresses of this container: \
-             {consequence}",
-            networks::in_postfix_form(network),
-            covered.join(", ")
-        ));
     }
 }

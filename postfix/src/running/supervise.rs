@@ -1,31 +1,29 @@
-//! Looks after Postfix's master: passes signals on, reaps, and knows how it ended.
+//! Supervises Postfix's master: forwards signals, reaps processes, and reports how it ended.
 
-use std::io;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{
-    Pid, Signal as Kill, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
-    set_child_subreaper, wait,
-};
+use rustix::process::{Pid, Signal as Kill, WaitStatus, kill_process_group};
 
+use super::children::{reap, send};
+use super::clock::{self, Clock};
+use super::signals::{Inbox, Signal};
 use super::{drain, processes};
 use crate::certificates::watcher::Watcher;
-use crate::files::QUEUE;
 use crate::log;
 use crate::maillog::pump::Pump;
-use crate::running::clock::{self, Clock};
-use crate::running::signals::{Inbox, Signal};
+use crate::queue::directory::QUEUE_DIRECTORY;
 
-/// SIGTERM ends Postfix in milliseconds, and its own clock ends it after five seconds.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
-/// What deliveries get to be finished and noted when master is gone; the rest ends at once by itself.
-const ORPHANS_PATIENCE: Duration = Duration::from_secs(10);
-/// A signal that was missed is made up for this often.
+/// How long SIGTERM may take. Postfix usually ends within milliseconds; its own watchdog takes five
+/// seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long deliveries may take to finish and be recorded when master has died; idle processes exit at
+/// once.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a signal, in case one was missed.
 const TICK: Duration = Duration::from_secs(5);
 /// How often renewed certificates are looked for.
-const CERTIFICATES_TICK: Duration = Duration::from_secs(10);
+const CHECK_PERIOD: Duration = Duration::from_secs(10);
 
 /// How Postfix ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,85 +32,63 @@ pub enum Ending {
     MasterDied,
 }
 
-/// What became of the children that ended.
-#[derive(Debug, Default)]
-pub struct Reaped {
-    pub master: Option<WaitStatus>,
-    /// No child is left, not even an adopted one.
-    none_left: bool,
-}
-
-/// PID 1 gets every orphan of its container; anywhere else that must be asked for.
-pub fn adopt_orphans() -> io::Result<()> {
-    if !getpid().is_init() {
-        set_child_subreaper(Some(getpid()))?;
-    }
-    Ok(())
-}
-
-/// Starts master. It makes a session of its own, so that it can signal its children as a group.
-pub fn start(command: &mut Command) -> io::Result<Pid> {
-    let child = command.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(|| io::Error::other("the kernel gave no process number"))
-}
-
-/// Runs until master has ended, by a signal to us or by itself.
-pub fn look_after(
+/// Runs until master has ended, after a signal to us or by itself. `grace_period` is for the drain.
+pub fn supervise(
     master: Pid,
     signals: &Inbox,
     pump: &Pump,
-    patience: Duration,
+    grace_period: Duration,
     mut certificates: Watcher,
 ) -> Ending {
-    let mut certificates_seen = Instant::now();
+    let mut last_check = Instant::now();
     let mut clock = Clock::new(SystemTime::now(), Instant::now());
     loop {
         match signals.wait(TICK) {
             Some(Signal::Stop) => {
-                drain::drain(master, signals, pump, patience);
+                drain::drain(master, signals, pump, grace_period);
                 stop(master, signals);
                 return Ending::Stopped;
             }
             Some(Signal::Reload) => {
-                log::info("Postfix reads its files and certificates again");
+                log::info("reloading Postfix and checking certificates");
                 certificates.tick(SystemTime::now());
                 reload(master);
             }
             Some(Signal::Child) | None => {}
         }
-        if certificates_seen.elapsed() >= CERTIFICATES_TICK {
-            certificates_seen = Instant::now();
+        if last_check.elapsed() >= CHECK_PERIOD {
+            last_check = Instant::now();
             if certificates.tick(SystemTime::now()) {
                 reload(master);
             }
         }
         if let Some(by) = clock.set_back(SystemTime::now(), Instant::now()) {
-            adjust(master, by);
+            reschedule_messages(master, by);
         }
         if let Some(status) = reap(master).master {
             log::error(format_args!(
-                "Postfix's master ended by itself with {}; ending, so that the container is \
-                 started again",
+                "Postfix's master ended unexpectedly with {}; exiting, so that the container is \
+                 restarted",
                 describe(status)
             ));
-            await_end(master, signals, ORPHANS_PATIENCE);
+            await_end(master, signals, ORPHANS_TIMEOUT);
             return Ending::MasterDied;
         }
     }
 }
 
-/// A master that has no handler yet has not read its files yet either, and would die of the signal.
+/// SIGHUP would kill a master that has no handler yet; but then it has not read its files yet either.
 fn reload(master: Pid) {
     if processes::catches(master, Kill::HUP) {
         send(master, Kill::HUP);
     }
 }
 
-fn adjust(master: Pid, by: Duration) {
-    let count = clock::make_due(Path::new(QUEUE), SystemTime::now());
+fn reschedule_messages(master: Pid, by: Duration) {
+    let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
     log::warning(format_args!(
-        "the clock was set back by {}; {count} messages that would have waited for it are due now",
+        "the clock was set back by {}: {count} messages in the queue were scheduled too far in the \
+         future and are now due",
         humantime::format_duration(Duration::from_secs(by.as_secs()))
     ));
     reload(master);
@@ -121,17 +97,17 @@ fn adjust(master: Pid, by: Duration) {
 fn stop(master: Pid, signals: &Inbox) {
     log::info("stopping Postfix");
     send(master, Kill::TERM);
-    if !await_end(master, signals, STOP_PATIENCE) {
-        log::warning("Postfix did not stop in time and is killed");
-        // The group is gone when only processes outside of it are left.
+    if !await_end(master, signals, STOP_TIMEOUT) {
+        log::warning("Postfix did not stop in time; killing it");
+        // Fails if all that is left are processes outside the group.
         kill_process_group(master, Kill::KILL).ok();
         reap(master);
     }
 }
 
-/// Waits until no child is left; `false` when that took too long or was asked for again.
-fn await_end(master: Pid, signals: &Inbox, at_most: Duration) -> bool {
-    let deadline = Instant::now() + at_most;
+/// Waits until no child is left; `false` after `timeout`, or after another signal to stop.
+fn await_end(master: Pid, signals: &Inbox, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
     while !reap(master).none_left {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || signals.wait(left.min(TICK)) == Some(Signal::Stop) {
@@ -141,33 +117,10 @@ fn await_end(master: Pid, signals: &Inbox, at_most: Duration) -> bool {
     true
 }
 
-pub fn send(master: Pid, signal: Kill) {
-    if let Err(error) = kill_process(master, signal) {
-        log::warning(format_args!("cannot signal Postfix's master: {error}"));
-    }
-}
-
-/// Takes every child that has ended, ours or adopted.
-pub fn reap(master: Pid) -> Reaped {
-    let mut reaped = Reaped::default();
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == master => reaped.master = Some(status),
-            Ok(Some(_)) => {}
-            Ok(None) => return reaped,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => {
-                reaped.none_left = true;
-                return reaped;
-            }
-        }
-    }
-}
-
 fn describe(status: WaitStatus) -> String {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no reason".to_owned(),
+        (None, None) => "an unknown status".to_owned(),
     }
 }

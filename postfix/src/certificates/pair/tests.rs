@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::certificates::self_signed;
 
-/// A folder with two pairs made by this program, and files that are wrong in one way each.
+/// A folder with two good pairs, and files that are each wrong in one way.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -43,7 +43,7 @@ impl Files {
 }
 
 #[test]
-fn a_pair_that_belongs_together_is_taken() {
+fn a_matching_pair_is_accepted() {
     let files = Files::new();
     for (certificate, key) in [
         (files.certificate("one"), files.key("one")),
@@ -57,12 +57,17 @@ fn a_pair_that_belongs_together_is_taken() {
 }
 
 #[test]
-fn what_is_wrong_with_a_pair_is_said_of_the_right_file() {
+fn a_fault_is_reported_for_the_right_file() {
     let files = Files::new();
     let (certificate, key) = (files.certificate("one"), files.key("one"));
     for (certificate, key, about_key, expected) in [
-        (&key, &certificate, false, "this is a private key, and the other file is a certificate"),
-        (&certificate, &files.key("two"), true, "does not belong to the certificate"),
+        (
+            &key,
+            &certificate,
+            false,
+            "this file is the private key and the other one the certificate",
+        ),
+        (&certificate, &files.key("two"), true, "does not match the certificate"),
         (&certificate, &certificate, true, "there is no private key in this file"),
         (&key, &key, false, "there is no certificate in this file"),
         (&files.path("none"), &key, false, "cannot read this file: No such file"),
@@ -80,9 +85,9 @@ fn what_is_wrong_with_a_pair_is_said_of_the_right_file() {
 }
 
 #[test]
-fn what_clients_compare_is_written_as_their_tools_write_it() {
-    // openssl req -x509 -newkey ed25519 …, and what openssl says of it: x509 -fingerprint -sha256, and
-    // pkey -pubin -outform DER | dgst -sha256.
+fn fingerprint_pin_and_tlsa_are_those_of_openssl() {
+    // Made by openssl req -x509 -newkey ed25519 …; expected are the outputs of x509 -fingerprint -sha256
+    // and pkey -pubin -outform DER | dgst -sha256.
     let certificate = "-----BEGIN CERTIFICATE-----\n\
         MIIBPDCB76ADAgECAhRCVesYRKdVB42r31gB1jIiMSuBeTAFBgMrZXAwEzERMA8G\n\
         A1UEAwwIcGluLnRlc3QwIBcNMjYxMTIzMDUxNjEwWhgPMjEyNjEwMzAwNTE2MTBa\n\
@@ -108,7 +113,7 @@ fn what_clients_compare_is_written_as_their_tools_write_it() {
 }
 
 #[test]
-fn postfix_s_copy_has_the_key_first_and_is_the_same_pair() {
+fn the_pem_for_postfix_has_the_key_first_and_is_the_same_pair() {
     let files = Files::new();
     let pair = Pair::load(&files.path("both"), &files.path("both")).unwrap();
     let copy = pair.to_pem();

@@ -12,12 +12,12 @@ fn at(second: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_435_200 + second)
 }
 
-/// A folder with a pair, and the watch over it.
-struct Desk {
+/// A folder with a pair in it, and Postfix's copy.
+struct Bench {
     folder: tempfile::TempDir,
 }
 
-/// A certificate and its key in PEM, valid for some days from a day before the first second.
+/// A certificate and its key in PEM, valid from a day before `at(0)` until `days` after it.
 fn issued(host: &str, days: u64) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([host.to_owned()]).unwrap();
@@ -26,12 +26,12 @@ fn issued(host: &str, days: u64) -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-impl Desk {
+impl Bench {
     fn new(pair: &(String, String)) -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        desk.put("cert.pem", &pair.0);
-        desk.put("key.pem", &pair.1);
-        desk
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        bench.put("cert.pem", &pair.0);
+        bench.put("key.pem", &pair.1);
+        bench
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -43,13 +43,13 @@ impl Desk {
     }
 
     fn watch(&self) -> Watched {
-        let names = ["TLS_CERT", "TLS_KEY"];
+        let variables = ["TLS_CERT", "TLS_KEY"];
         let (certificate, key) = (self.path("cert.pem"), self.path("key.pem"));
-        let source = Source::Files { certificate, key, names };
+        let source = Source::Files { certificate, key, variables };
         Watched::start(source, &self.path("copy.pem"), Some(HOST.to_owned()), at(0)).unwrap()
     }
 
-    /// The certificate that Postfix's copy holds, which is always a whole pair.
+    /// The fingerprint of Postfix's copy, which must be a complete pair at all times.
     fn served(&self) -> String {
         Pair::load(&self.path("copy.pem"), &self.path("copy.pem")).unwrap().fingerprint()
     }
@@ -60,40 +60,40 @@ fn fingerprint(pair: &(String, String)) -> String {
 }
 
 #[test]
-fn the_copy_is_for_root_alone() {
-    let desk = Desk::new(&issued(HOST, 90));
-    desk.watch();
-    let mode = fs::metadata(desk.path("copy.pem")).unwrap().permissions().mode() & 0o777;
+fn only_root_can_read_the_copy() {
+    let bench = Bench::new(&issued(HOST, 90));
+    bench.watch();
+    let mode = fs::metadata(bench.path("copy.pem")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
 }
 
 #[test]
-fn a_renewed_pair_is_in_use_at_the_next_look_and_once() {
+fn a_renewed_pair_is_put_into_use_once_at_the_next_tick() {
     let (old, new) = (issued(HOST, 20), issued(HOST, 90));
-    let desk = Desk::new(&old);
-    let mut watched = desk.watch();
+    let bench = Bench::new(&old);
+    let mut watched = bench.watch();
     assert!(!watched.tick(at(10)));
-    desk.put("cert.pem", &new.0);
-    desk.put("key.pem", &new.1);
+    bench.put("cert.pem", &new.0);
+    bench.put("key.pem", &new.1);
     assert!(watched.tick(at(20)));
-    assert_eq!(desk.served(), fingerprint(&new));
+    assert_eq!(bench.served(), fingerprint(&new));
     assert!(!watched.tick(at(30)));
 }
 
 #[test]
-fn a_pair_that_is_written_in_two_steps_is_waited_for_in_silence() {
+fn a_pair_written_in_two_steps_causes_no_warning() {
     let (old, new) = (issued(HOST, 20), issued(HOST, 90));
-    let desk = Desk::new(&old);
-    let mut watched = desk.watch();
-    desk.put("cert.pem", &new.0);
+    let bench = Bench::new(&old);
+    let mut watched = bench.watch();
+    bench.put("cert.pem", &new.0);
     for second in [1, 11, 21] {
         assert!(!watched.tick(at(second)));
-        assert_eq!(desk.served(), fingerprint(&old));
+        assert_eq!(bench.served(), fingerprint(&old));
     }
-    assert_eq!(watched.trouble, Some(Trouble::new(at(1))), "nothing was said");
-    desk.put("key.pem", &new.1);
+    assert_eq!(watched.trouble, Some(Trouble::new(at(1))), "there was a warning");
+    bench.put("key.pem", &new.1);
     assert!(watched.tick(at(31)));
-    assert_eq!(desk.served(), fingerprint(&new));
+    assert_eq!(bench.served(), fingerprint(&new));
     assert_eq!(watched.trouble, None);
 }
 
@@ -106,17 +106,17 @@ fn a_broken_renewal_keeps_the_old_pair() {
         ("", old.1.as_str(), "there is no certificate"),
         (old.0.as_str(), "garbage", "there is no private key"),
         (old.1.as_str(), old.0.as_str(), "swap the two"),
-        (wrong_host.0.as_str(), wrong_host.1.as_str(), "is not for this host"),
-        (ended.0.as_str(), ended.1.as_str(), "ended at"),
+        (wrong_host.0.as_str(), wrong_host.1.as_str(), "is not for this host name"),
+        (ended.0.as_str(), ended.1.as_str(), "expired at"),
     ] {
-        let desk = Desk::new(&old);
-        let mut watched = desk.watch();
-        desk.put("cert.pem", certificate);
-        desk.put("key.pem", key);
+        let bench = Bench::new(&old);
+        let mut watched = bench.watch();
+        bench.put("cert.pem", certificate);
+        bench.put("key.pem", key);
         for second in [10, 20, 30, 40, 50] {
             assert!(!watched.tick(at(second)), "{reason}");
         }
-        assert_eq!(desk.served(), fingerprint(&old), "{reason}");
+        assert_eq!(bench.served(), fingerprint(&old), "{reason}");
         let trouble = format!("{:?}", watched.trouble);
         assert!(trouble.contains(reason), "{reason} is not in {trouble}");
         assert!(!trouble.contains(old.1.lines().nth(1).unwrap()), "{trouble}");
@@ -124,41 +124,41 @@ fn a_broken_renewal_keeps_the_old_pair() {
 }
 
 #[test]
-fn files_that_vanish_keep_the_old_pair_too() {
+fn files_that_disappear_keep_the_old_pair_too() {
     let old = issued(HOST, 20);
-    let desk = Desk::new(&old);
-    let mut watched = desk.watch();
-    fs::remove_file(desk.path("key.pem")).unwrap();
+    let bench = Bench::new(&old);
+    let mut watched = bench.watch();
+    fs::remove_file(bench.path("key.pem")).unwrap();
     for second in [10, 50] {
         assert!(!watched.tick(at(second)));
     }
     let trouble = format!("{:?}", watched.trouble);
     assert!(trouble.contains("key.pem: cannot read this file"), "{trouble}");
-    assert_eq!(desk.served(), fingerprint(&old));
+    assert_eq!(bench.served(), fingerprint(&old));
 }
 
 #[test]
-fn links_that_change_their_target_are_followed() {
-    // As certbot has it: live/…/fullchain.pem -> ../../archive/…/fullchain1.pem; and as Kubernetes
-    // has it: a link in the middle of the path.
+fn symbolic_links_that_change_their_target_are_followed() {
+    // certbot links live/…/fullchain.pem to ../../archive/…/fullchain1.pem; Kubernetes has a link in
+    // the middle of the path.
     let (old, new) = (issued(HOST, 20), issued(HOST, 90));
-    let desk = Desk::new(&old);
+    let bench = Bench::new(&old);
     for (folder, pair) in [("1", &old), ("2", &new)] {
-        fs::create_dir(desk.path(folder)).unwrap();
-        desk.put(&format!("{folder}/cert.pem"), &pair.0);
-        desk.put(&format!("{folder}/key.pem"), &pair.1);
+        fs::create_dir(bench.path(folder)).unwrap();
+        bench.put(&format!("{folder}/cert.pem"), &pair.0);
+        bench.put(&format!("{folder}/key.pem"), &pair.1);
     }
-    symlink("1", desk.path("live")).unwrap();
+    symlink("1", bench.path("live")).unwrap();
     for file in ["cert.pem", "key.pem"] {
-        fs::remove_file(desk.path(file)).unwrap();
-        symlink(format!("live/{file}"), desk.path(file)).unwrap();
+        fs::remove_file(bench.path(file)).unwrap();
+        symlink(format!("live/{file}"), bench.path(file)).unwrap();
     }
-    let mut watched = desk.watch();
-    assert_eq!(desk.served(), fingerprint(&old));
-    symlink("2", desk.path("new")).unwrap();
-    fs::rename(desk.path("new"), desk.path("live")).unwrap();
+    let mut watched = bench.watch();
+    assert_eq!(bench.served(), fingerprint(&old));
+    symlink("2", bench.path("new")).unwrap();
+    fs::rename(bench.path("new"), bench.path("live")).unwrap();
     assert!(watched.tick(at(10)));
-    assert_eq!(desk.served(), fingerprint(&new));
+    assert_eq!(bench.served(), fingerprint(&new));
 }
 
 #[test]
@@ -181,16 +181,16 @@ fn a_self_signed_certificate_is_renewed_in_time_and_keeps_its_key() {
 }
 
 #[test]
-fn a_near_end_is_said_once_a_day() {
-    let desk = Desk::new(&issued(HOST, 20));
-    let mut watched = desk.watch();
-    let mut told = Vec::new();
+fn a_near_expiry_is_warned_about_once_a_day() {
+    let bench = Bench::new(&issued(HOST, 20));
+    let mut watched = bench.watch();
+    let mut warned = Vec::new();
     for hour in 0..(21 * 24) {
         let now = at(hour * 3600);
         watched.tick(now);
-        if watched.end_told == Some(now) {
-            told.push(hour / 24);
+        if watched.warned_of_expiry == Some(now) {
+            warned.push(hour / 24);
         }
     }
-    assert_eq!(told, [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+    assert_eq!(warned, [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
 }

@@ -1,16 +1,11 @@
 use super::*;
-
-fn harm(parameter: &str, value: &str) -> Option<String> {
-    match objection(parameter, value, false) {
-        Some(Objection::Harm(harm)) => Some(harm),
-        Some(Objection::Ours(variable)) => Some(format!("ours: {variable}")),
-        None => None,
-    }
-}
+use crate::configuration::main_cf::fixed;
+use crate::settings::environment::Environment;
+use crate::settings::{overrides, parameters};
 
 const ASK: &str = ASK_THE_SIDECAR;
 
-/// `{ASK}` stands for the sidecar's check.
+/// `{ASK}` stands for the sidecar's check_policy_service.
 const HARMFUL: &[(&str, &str)] = &[
     ("mynetworks", "0.0.0.0/0"),
     ("mynetworks", "10.0.0.0/8"),
@@ -72,7 +67,7 @@ const HARMFUL: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_would_open_the_relay_is_refused() {
+fn harmful_values_are_found() {
     for (parameter, value) in HARMFUL {
         let value = value.replace("{ASK}", ASK);
         assert!(harm(parameter, &value).is_some(), "{parameter} = {value}");
@@ -80,7 +75,7 @@ fn what_would_open_the_relay_is_refused() {
 }
 
 #[test]
-fn what_is_only_unusual_passes() {
+fn unusual_values_pass() {
     for (parameter, value) in [
         ("smtpd_banner", "$myhostname ESMTP mail"),
         ("smtp_destination_concurrency_limit", "5"),
@@ -107,31 +102,80 @@ fn what_is_only_unusual_passes() {
 }
 
 #[test]
-fn what_is_rendered_would_pass() {
-    let rendered = crate::configuration::main_cf::fixed::RELAY_ACCESS
+fn the_rendered_values_pass() {
+    let rendered = fixed::RELAY_ACCESS
         .iter()
-        .chain(crate::configuration::main_cf::fixed::CLIENTS)
-        .chain(crate::configuration::main_cf::fixed::SIDECAR_MILTER)
+        .chain(fixed::CLIENTS)
+        .chain(fixed::SIDECAR_MILTER)
         .filter(|(name, _)| name.ends_with("_restrictions") || name.contains("milter"));
     for (name, value) in rendered {
         assert_eq!(harm(name, value), None, "{name} = {value}");
     }
 }
 
-#[test]
-fn a_parameter_with_a_variable_is_set_by_that_but_may_differ_for_one_service() {
-    assert_eq!(
-        objection("message_size_limit", "1", false),
-        Some(Objection::Ours("MESSAGE_SIZE_LIMIT"))
-    );
-    assert_eq!(objection("message_size_limit", "1", true), None);
-    assert!(objection("mynetworks", "10.0.0.0/8", true).is_some());
-    assert!(objection("smtpd_sasl_auth_enable", "yes", true).is_some());
+fn findings(pairs: &[(&str, &str)], unsafe_allowed: bool) -> Findings {
+    let (overrides, problems) = overrides::read(&Environment::from(pairs), unsafe_allowed);
+    assert_eq!(problems, []);
+    check(&overrides)
 }
 
 #[test]
-fn every_name_in_the_tables_is_a_parameter() {
-    for name in OURS.iter().map(|(name, _)| name).chain(RULES.iter().map(|(name, _)| name)) {
-        assert!(crate::settings::parameters::exists(name), "{name}");
+fn a_harmful_override_is_refused_in_main_cf_and_in_a_service() {
+    for variable in ["POSTFIX_smtpd_tls_auth_only", "POSTFIXMASTER_25__inet__smtpd_tls_auth_only"] {
+        let findings = findings(&[(variable, "no")], false);
+        let problems: Vec<String> = findings.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [format!(
+                "{variable}=no: would let clients send passwords unencrypted; it must be yes \
+                 (ALLOW_UNSAFE_POSTFIX=true sets it anyway)"
+            )]
+        );
+        assert_eq!(findings.warnings, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_operator_may_insist_and_is_warned_once() {
+    let pairs = [
+        ("POSTFIX_mynetworks", "0.0.0.0/0"),
+        ("POSTFIXMASTER_25__inet__smtpd_tls_auth_only", "no"),
+    ];
+    let findings = findings(&pairs, true);
+    assert_eq!(findings.problems, []);
+    // The warning about mynetworks, which ALLOWED_NETWORKS sets, belongs to the settings.
+    let [warning] = findings.warnings.as_slice() else { panic!("{findings:?}") };
+    assert!(warning.contains("would let clients send passwords unencrypted"), "{warning}");
+    assert!(warning.ends_with("set anyway because of ALLOW_UNSAFE_POSTFIX"), "{warning}");
+}
+
+#[test]
+fn a_parameter_that_a_variable_sets_may_differ_in_a_service_if_that_is_harmless() {
+    let of = |variable: &str, value: &str| findings(&[(variable, value)], false).problems.len();
+    assert_eq!(of("POSTFIXMASTER_25__inet__message_size_limit", "1"), 0);
+    assert_eq!(of("POSTFIXMASTER_25__inet__mynetworks", "10.0.0.0/8"), 1);
+    assert_eq!(of("POSTFIXMASTER_25__inet__smtpd_sasl_auth_enable", "yes"), 1);
+}
+
+#[test]
+fn a_value_of_spaces_or_two_lines_is_checked_as_postfix_reads_it() {
+    for (variable, value, expected) in [
+        ("POSTFIX_smtpd_milters", " ", "must start with unix:/run/relay/milter.sock"),
+        (
+            "POSTFIX_smtpd_relay_restrictions",
+            "permit\n# check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 }, reject",
+            "must start with the sidecar's check_policy_service",
+        ),
+    ] {
+        let problems = findings(&[(variable, value)], false).problems;
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert!(problem.to_string().contains(expected), "{problem}");
+    }
+}
+
+#[test]
+fn every_rule_is_about_an_existing_parameter() {
+    for (name, _) in RULES {
+        assert!(parameters::exists(name), "{name}");
     }
 }

@@ -1,9 +1,10 @@
-//! What main.cf always says: no variable changes it.
+//! The part of main.cf that no variable changes.
 
-use super::MILTER;
+/// The sidecar's milter.
+pub const MILTER: &str = "unix:/run/relay/milter.sock";
 
-/// The sidecar's policy service, in the same words wherever it is asked: each wording would be a
-/// connection of its own.
+/// The sidecar's policy service. It must be written identically everywhere, because Postfix opens one
+/// connection per spelling.
 macro_rules! ask_the_sidecar {
     () => {
         "check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 }"
@@ -34,13 +35,13 @@ pub const NOT_LOCAL: &Fixed = &[
     ("local_transport", "error:5.1.1 no local delivery"),
     ("alias_maps", ""),
     ("alias_database", ""),
-    // A message leaves as it came: headers are the client's business.
+    // A message leaves as it arrived: its headers are the client's responsibility.
     ("local_header_rewrite_clients", ""),
     ("append_dot_mydomain", "no"),
 ];
 
 pub const RELAY_ACCESS: &Fixed = &[
-    // A permit that stood before the policy service would keep it from being asked.
+    // After a permit the policy service would not be asked.
     (
         "smtpd_relay_restrictions",
         concat!(
@@ -50,7 +51,7 @@ pub const RELAY_ACCESS: &Fixed = &[
     ),
     ("smtpd_recipient_restrictions", ""),
     ("smtpd_delay_reject", "yes"),
-    // Names of clients decide nothing here, and a slow DNS server must not delay a session.
+    // Client host names decide nothing here, and a slow DNS server must not delay a session.
     ("smtpd_peername_lookup", "no"),
     ("smtpd_authorized_xclient_hosts", ""),
     ("smtpd_authorized_xforward_hosts", ""),
@@ -85,15 +86,15 @@ pub const CLIENTS: &Fixed = &[
     ("strict_rfc821_envelopes", "yes"),
     ("disable_vrfy_command", "yes"),
     ("smtpd_etrn_restrictions", "reject"),
-    // BDAT has been a source of bugs, and nobody needs it to send.
+    // BDAT has been a source of bugs, and no client needs it.
     ("smtpd_discard_ehlo_keywords", "chunking, etrn, silent-discard"),
-    // Against smuggled messages. The exceptions default to mynetworks, which here are strangers'
-    // devices too.
+    // Against SMTP smuggling. The exclusions default to mynetworks, which here may include devices of
+    // strangers.
     ("smtpd_forbid_bare_newline", "normalize"),
     ("smtpd_forbid_bare_newline_exclusions", ""),
     ("smtpd_forbid_unauth_pipelining", "yes"),
-    // Word for word as above, so that smtpd asks over the same connection: at DATA a message is
-    // charged to who sends it, by the recipients that were accepted.
+    // Spelt as above, so that smtpd uses the same connection: at DATA a message is charged to its sender
+    // by the number of accepted recipients.
     (
         "smtpd_data_restrictions",
         concat!(
@@ -103,17 +104,17 @@ pub const CLIENTS: &Fixed = &[
         ),
     ),
     ("smtpd_client_event_limit_exceptions", ""),
-    // Slow clients in numbers would hold every process: measured with 160 trickling connections.
+    // A mass of slow clients would occupy every process: measured with 160 trickling connections.
     ("smtpd_client_connection_count_limit", "20"),
     ("smtpd_per_request_deadline", "yes"),
     ("smtpd_timeout", "${stress?{10}:{60}}s"),
     ("smtpd_starttls_timeout", "${stress?{10}:{20}}s"),
-    // Date and Message-ID are the submission server's to add (RFC 6409 8).
+    // A submission server adds missing Date and Message-ID headers (RFC 6409 8).
     ("always_add_missing_headers", "yes"),
 ];
 
-/// What every port shares; those that demand TLS (587, 465) take no cipher without forward secrecy
-/// and authenticated encryption. On 25, plain text would be the alternative.
+/// For all ports. Where TLS is mandatory (587 and 465), only ciphers with forward secrecy and
+/// authenticated encryption are accepted. Port 25 is laxer, because the alternative there is no TLS.
 pub const SERVER_TLS: &Fixed = &[
     ("smtpd_tls_protocols", ">=TLSv1.2"),
     ("smtpd_tls_mandatory_protocols", ">=TLSv1.2"),
@@ -134,13 +135,14 @@ pub const SENDING: &Fixed = &[
 ];
 
 pub const OPERATION: &Fixed = &[
-    // relay-init reads the other end.
+    // A pipe that relay-init reads.
     ("maillog_file", "/dev/stdout"),
-    // The default is a minute in which nobody gets a banner, for a sidecar that was away a second.
+    // With the default of a minute, a sidecar that is away for a second would keep clients waiting for a
+    // greeting that long.
     ("service_throttle_time", "1s"),
-    // The notices of the default hold transcripts of sessions, and with them passwords.
+    // The default notices contain session transcripts, and with them passwords.
     ("notify_classes", ""),
-    // Queue ids that are never used twice, so that a log can be searched for one.
+    // Queue ids that are never reused, so that a log can be searched for one.
     ("enable_long_queue_ids", "yes"),
     ("soft_bounce", "no"),
     ("debug_peer_list", ""),

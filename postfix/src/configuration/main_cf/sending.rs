@@ -1,29 +1,31 @@
-//! The part of main.cf about the next hop.
+//! The part of main.cf about next hops.
 
-use super::{MainCf, PASSWORD_TABLE, Surroundings};
+use super::document::MainCf;
 use crate::certificates::watcher::CLIENT_COPY;
-use crate::settings::NextHops;
+use crate::configuration::files::PASSWORD_TABLE;
+use crate::configuration::host::Host;
+use crate::settings::smarthosts::NextHops;
 use crate::settings::tls_level::TlsLevel;
 use crate::settings::variables::{
     RELAYHOST, RELAYHOST_CERT, RELAYHOST_FALLBACK, RELAYHOST_FALLBACK_USERNAME, RELAYHOST_KEY,
     RELAYHOST_MAP, RELAYHOST_TLS_LEVEL, RELAYHOST_USERNAME, TLS_CA, Variable,
 };
 
-/// Debian's public certificate authorities.
+/// The public certificate authorities of Debian's ca-certificates.
 const PUBLIC_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Who decides how a next hop is spoken to.
+/// The variables that decide the TLS level.
 const LEVEL: &[&Variable] = &[&RELAYHOST_TLS_LEVEL, &RELAYHOST, &RELAYHOST_USERNAME];
 
-pub fn add(cf: &mut MainCf, hops: &NextHops, surroundings: &Surroundings) {
+pub fn add(cf: &mut MainCf, hops: &NextHops, host: &Host) {
     let ca = hops.ca.as_deref().map(|path| path.to_string_lossy());
     cf.set("smtp_tls_CAfile", ca.as_deref().unwrap_or(PUBLIC_CAS), &[&TLS_CA]);
-    let level = level(hops, surroundings);
+    let level = level(hops, host);
     if let Some(hop) = &hops.main {
         cf.set("relayhost", &hop.to_string(), &[&RELAYHOST]);
         if !level.needs_dnssec() {
-            // A next hop may be named in /etc/hosts (extra_hosts of compose), which DNS lookups
-            // pass by.
+            // The next hop may be a name in /etc/hosts (extra_hosts in compose.yaml), which a DNS
+            // lookup would not find.
             cf.set("smtp_host_lookup", "native", &[&RELAYHOST]);
         }
     }
@@ -49,7 +51,7 @@ pub fn add(cf: &mut MainCf, hops: &NextHops, surroundings: &Surroundings) {
         cf.set("smtp_tls_chain_files", CLIENT_COPY, &[&RELAYHOST_CERT, &RELAYHOST_KEY]);
     }
     if !hops.by_sender.is_empty() {
-        // Each has a transport of its own in master.cf, so that no login is ever tried elsewhere.
+        // Each next hop has its own transport in master.cf, so that no login is ever tried elsewhere.
         let entries = hops.by_sender.iter().zip(1..).map(|(entry, number)| {
             format!("    {{ {} = hop{number}:{} }}", entry.sender, entry.hop)
         });
@@ -58,13 +60,13 @@ pub fn add(cf: &mut MainCf, hops: &NextHops, surroundings: &Surroundings) {
     }
 }
 
-/// How the usual next hop is spoken to.
-fn level(hops: &NextHops, surroundings: &Surroundings) -> TlsLevel {
+/// The TLS level of the default transport.
+fn level(hops: &NextHops, host: &Host) -> TlsLevel {
     match (&hops.main, hops.level) {
         (Some(hop), _) => hop.level,
         (None, Some(level)) => level,
-        // DANE is as good as the resolver: elsewhere than on loopback, its word can be forged.
-        (None, None) if surroundings.validating_resolver => TlsLevel::Dane,
+        // DANE is only as good as the resolver: unless it is on loopback, its answers can be forged.
+        (None, None) if host.validating_resolver => TlsLevel::Dane,
         (None, None) => TlsLevel::May,
     }
 }
@@ -75,12 +77,12 @@ fn login(cf: &mut MainCf, hops: &NextHops) {
     cf.set("smtp_sasl_password_maps", &format!("lmdb:{PASSWORD_TABLE}"), FROM);
     cf.set("smtp_sasl_mechanism_filter", "plain, login", FROM);
     cf.set("smtp_sasl_security_options", "noplaintext, noanonymous", FROM);
-    // Plain text only to a host that has proved its name, unless the operator gave that up.
+    // Send a password only to a host that has proved its name, unless the operator lowered the level.
     let mut with_login = hops.main.iter().chain(&hops.fallback).filter(|hop| hop.login.is_some());
-    let unproven = match with_login.all(|hop| hop.level.proves_host()) {
+    let unverified = match with_login.all(|hop| hop.level.proves_host()) {
         true => "noplaintext, noanonymous",
         false => "noanonymous",
     };
-    cf.set("smtp_sasl_tls_security_options", unproven, &[&RELAYHOST_TLS_LEVEL]);
+    cf.set("smtp_sasl_tls_security_options", unverified, &[&RELAYHOST_TLS_LEVEL]);
     cf.set("smtp_sasl_tls_verified_security_options", "noanonymous", FROM);
 }

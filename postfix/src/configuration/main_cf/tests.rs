@@ -1,12 +1,13 @@
 use super::*;
-use crate::settings::{self, Environment};
+use crate::configuration::Configuration;
+use crate::configuration::tests::configuration;
+use crate::settings::environment::Environment;
+use crate::sidecar::{MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};
 
-fn rendered_with(pairs: &[(&str, &str)], dangerous: &[&str]) -> String {
-    let hostname = [("RELAY_MYHOSTNAME", "relay.example.org")];
-    let environment = Environment::from([hostname.as_slice(), pairs].concat().as_slice());
-    let dangerous = dangerous.iter().map(|address| address.parse().unwrap()).collect();
-    let surroundings = Surroundings { dangerous, validating_resolver: false };
-    build(&settings::load(&environment).unwrap(), &surroundings).to_string()
+fn rendered_with(pairs: &[(&str, &str)], untrusted: &[&str]) -> String {
+    let untrusted = untrusted.iter().map(|address| address.parse().unwrap()).collect();
+    let host = Host { untrusted, validating_resolver: false };
+    configuration(pairs).main_cf(&host).to_string()
 }
 
 /// The value of a parameter; `None` when it is not set.
@@ -24,7 +25,7 @@ fn check(pairs: &[(&str, &str)], expected: &[(&str, Option<&str>)]) {
 }
 
 #[test]
-fn the_defaults_let_nobody_in_but_loopback_and_lose_no_mail() {
+fn the_defaults_allow_only_loopback_and_lose_no_mail() {
     check(
         &[],
         &[
@@ -54,7 +55,7 @@ fn the_defaults_let_nobody_in_but_loopback_and_lose_no_mail() {
 }
 
 #[test]
-fn the_sidecar_is_asked_before_the_first_permit_and_reject_is_last() {
+fn the_sidecar_is_asked_before_the_first_permit_and_reject_comes_last() {
     let text = rendered_with(&[], &[]);
     let (_, restrictions) = text.split_once("smtpd_relay_restrictions").unwrap();
     let places =
@@ -67,12 +68,12 @@ fn the_sidecar_is_asked_before_the_first_permit_and_reject_is_last() {
 }
 
 #[test]
-fn the_sidecar_is_asked_again_at_data_with_the_same_words() {
+fn the_sidecar_is_asked_again_at_data_with_the_same_spelling() {
     let text = rendered_with(&[], &[]);
     let services = text.split("check_policy_service").skip(1);
-    let wordings: Vec<_> = services.filter_map(|text| text.split('}').next()).collect();
-    // Each wording would be a connection of its own.
-    assert_eq!(wordings, [" { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 "; 2]);
+    let spellings: Vec<_> = services.filter_map(|text| text.split('}').next()).collect();
+    // Postfix opens one connection per spelling.
+    assert_eq!(spellings, [" { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 "; 2]);
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn each_parameter_is_set_once() {
 }
 
 #[test]
-fn a_next_hop_is_a_host_and_a_password_goes_only_to_a_proven_one() {
+fn a_password_only_goes_to_a_next_hop_that_proves_its_name() {
     let login = [("RELAYHOST_USERNAME", "me"), ("RELAYHOST_PASSWORD", "hunter2")];
     for (relayhost, with_login, expected) in [
         ("mail.example.org", false, ["[mail.example.org]:25", "may", "", ""]),
@@ -112,7 +113,7 @@ fn a_next_hop_is_a_host_and_a_password_goes_only_to_a_proven_one() {
         if with_login {
             let table = value(&text, "smtp_sasl_password_maps");
             assert_eq!(table, Some("lmdb:/run/postfix/sasl_passwd"));
-            // Plain text only after the certificate was checked.
+            // A password in the clear only after the certificate was checked.
             let unverified = value(&text, "smtp_sasl_tls_security_options");
             assert_eq!(unverified, Some("noplaintext, noanonymous"));
         }
@@ -120,8 +121,8 @@ fn a_next_hop_is_a_host_and_a_password_goes_only_to_a_proven_one() {
 }
 
 #[test]
-fn gateways_are_taken_out_of_the_networks_that_cover_them() {
-    const DANGEROUS: [&str; 4] = ["172.18.0.1", "172.18.0.3", "fd00::1", "192.0.2.1"];
+fn gateways_are_excluded_from_the_networks_that_contain_them() {
+    const UNTRUSTED: [&str; 4] = ["172.18.0.1", "172.18.0.3", "fd00::1", "192.0.2.1"];
     for (networks, trust, expected) in [
         ("172.16.0.0/12", "no", "!172.18.0.1 !172.18.0.3 172.16.0.0/12"),
         ("172.16.0.0/12", "yes", "172.16.0.0/12"),
@@ -135,27 +136,27 @@ fn gateways_are_taken_out_of_the_networks_that_cover_them() {
         ("10.0.0.0/8", "no", "10.0.0.0/8"),
     ] {
         let pairs = [("ALLOWED_NETWORKS", networks), ("TRUST_GATEWAY", trust)];
-        let text = rendered_with(&pairs, &DANGEROUS);
+        let text = rendered_with(&pairs, &UNTRUSTED);
         assert_eq!(value(&text, "mynetworks"), Some(expected));
     }
 }
 
 #[test]
-fn tls_off_names_no_certificate() {
+fn without_tls_no_certificate_is_configured() {
     check(
         &[("ENABLE_TLS", "no"), ("ENABLE_SASL", "no")],
         &[("smtpd_tls_security_level", Some("none")), ("smtpd_tls_chain_files", None)],
     );
 }
 
-/// The names of all parameters, which no value may add to.
+/// The names of all parameters; no value may add one.
 fn names(text: &str) -> Vec<&str> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once('=').map(|(name, _)| name.trim())).collect()
 }
 
 #[test]
-fn no_value_can_write_a_line_of_its_own() {
+fn no_value_can_add_a_line() {
     const VARIABLES: [&str; 10] = [
         "RELAY_MYHOSTNAME",
         "RELAY_DOMAIN",
@@ -184,16 +185,16 @@ fn no_value_can_write_a_line_of_its_own() {
         ("RELAYHOST_USERNAME", "me"),
         ("RELAYHOST_PASSWORD", "hunter2"),
     ];
-    let load = |pairs: &[(&str, &str)]| settings::load(&Environment::from(pairs));
-    let expected = build(&load(&good).unwrap(), &Surroundings::default()).to_string();
+    let expected = rendered_with(&good, &[]);
     for variable in VARIABLES {
         for poison in POISON {
             let current = good.iter().find(|(name, _)| *name == variable).map_or("", |pair| pair.1);
             let value = poison.replace("{}", current);
             let mut pairs: Vec<_> = good.into_iter().filter(|pair| pair.0 != variable).collect();
             pairs.push((variable, &value));
-            let Ok(settings) = load(&pairs) else { continue };
-            let text = build(&settings, &Surroundings::default()).to_string();
+            let environment = Environment::from(pairs.as_slice());
+            let Ok(configuration) = Configuration::load(&environment) else { continue };
+            let text = configuration.main_cf(&Host::default()).to_string();
             assert_eq!(names(&text), names(&expected), "{variable}={value:?}");
             assert!(!text.contains("$mynetworks") && !text.contains("$x"), "{variable}={value:?}");
         }

@@ -1,10 +1,10 @@
 use std::io::Write;
 
 use super::*;
+use crate::log::LogFormat;
 use crate::maillog::redact::Redactor;
-use crate::settings::LogFormat;
 
-/// A pump whose lines can be read at the other end of a pipe, and the socket to log to.
+/// A pump whose output can be read from a pipe, and a folder with the socket to log to.
 struct Bench {
     pump: Pump,
     reader: File,
@@ -14,20 +14,20 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // As a container that was killed leaves it.
+        // What a killed container leaves behind.
         drop(UnixDatagram::bind(folder.path().join("postlog")).unwrap());
         let (reader, output) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let ways = Ways {
+        let sinks = Sinks {
             format: Format { format: LogFormat::Text, redactor: Redactor::Off },
             output,
             events: Events::to(folder.path().join("events.sock")).unwrap(),
             overflow_folder: folder.path().to_path_buf(),
         };
-        let pump = Pump::start(&folder.path().join("postlog"), ways).unwrap();
+        let pump = Pump::start(&folder.path().join("postlog"), sinks).unwrap();
         Self { pump, reader: reader.into(), folder }
     }
 
-    /// Everything Postfix would write, and its end.
+    /// Writes everything that Postfix would, and ends the pipe.
     fn write(&mut self, input: &[u8]) {
         let mut pipe = File::from(self.pump.writer.take().unwrap());
         pipe.write_all(input).unwrap();
@@ -42,7 +42,7 @@ impl Bench {
 }
 
 #[test]
-fn lines_are_kept_as_they_are() {
+fn lines_pass_through_unchanged() {
     let long = [b"x".repeat(4095), b"\n".to_vec()].concat();
     for (input, expected) in [
         (b"one\ntwo\n".to_vec(), b"one\ntwo\n".to_vec()),
@@ -60,13 +60,13 @@ fn lines_are_kept_as_they_are() {
 #[test]
 fn memory_is_bounded_without_newlines() {
     let mut bench = Bench::new();
-    bench.write(&vec![b'x'; 3 * LONGEST_LINE]);
-    let line = [b"x".repeat(LONGEST_LINE), b"\n".to_vec()].concat();
+    bench.write(&vec![b'x'; 3 * MAX_LINE]);
+    let line = [b"x".repeat(MAX_LINE), b"\n".to_vec()].concat();
     assert_eq!(bench.output(), line.repeat(3));
 }
 
 #[test]
-fn what_comes_by_socket_becomes_lines_too_and_marks_are_seen_in_order() {
+fn datagrams_become_lines_too_and_marks_keep_their_place() {
     let bench = Bench::new();
     let socket = UnixDatagram::unbound().unwrap();
     for datagram in [b"fatal: no".as_slice(), b"fatal: \xff\n"] {
@@ -77,14 +77,13 @@ fn what_comes_by_socket_becomes_lines_too_and_marks_are_seen_in_order() {
 }
 
 #[test]
-fn a_log_that_does_not_catch_up_is_not_waited_for_for_ever() {
+fn waiting_for_the_log_to_catch_up_has_a_timeout() {
     let bench = Bench::new();
     fs::remove_file(bench.folder.path().join("postlog")).unwrap();
     assert!(!bench.pump.catch_up(Duration::from_millis(50)));
 }
 
-/// Ten minutes of 1,000 lines a second, every one of them a delivery: what Postfix writes in these
-/// minutes while nobody reads, only faster.
+/// Ten minutes at 1,000 deliveries per second while nobody reads, only faster.
 #[test]
 fn ten_minutes_without_a_reader_cost_no_delivery_line() {
     const LINES: usize = 600_000;
@@ -98,13 +97,13 @@ fn ten_minutes_without_a_reader_cost_no_delivery_line() {
     };
     let mut pipe = File::from(bench.pump.writer.take().unwrap());
     for chunk in (0..LINES).collect::<Vec<_>>().chunks(500) {
-        // Nobody reads, and no write waits.
+        // Nobody reads yet, and still no write blocks.
         let chunk: String = chunk.iter().map(|number| line(*number)).collect();
         pipe.write_all(chunk.as_bytes()).unwrap();
     }
     drop(pipe);
     let resident = resident_memory();
-    assert!(resident < 64 << 20, "{resident} bytes of memory for lines nobody reads");
+    assert!(resident < 64 << 20, "{resident} bytes of memory for unread lines");
     let output = String::from_utf8(bench.output()).unwrap();
     for (number, seen) in output.split_inclusive('\n').enumerate() {
         assert_eq!(seen, line(number));

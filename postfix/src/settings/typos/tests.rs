@@ -1,10 +1,11 @@
 use super::*;
+use crate::settings::variables::VARIABLES;
 
 fn complaint(name: &str) -> Option<String> {
     unknown(&Environment::from([(name, "x")])).first().map(ToString::to_string)
 }
 
-/// `.env.example` without what has no value there.
+/// The settings in `.env.example`, with those that are commented out or without.
 fn example(with_comments: bool) -> Vec<(String, String)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
     let text = std::fs::read_to_string(path).unwrap();
@@ -18,7 +19,7 @@ fn example(with_comments: bool) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_example_has_every_variable_with_its_default_and_no_other() {
+fn env_example_lists_every_variable_with_its_default_and_no_other() {
     let all = example(true);
     for variable in VARIABLES.iter().filter(|variable| variable.name != "RELAY_MYHOSTNAME") {
         let shown = all.iter().find(|(name, _)| name == variable.name);
@@ -30,16 +31,17 @@ fn the_example_has_every_variable_with_its_default_and_no_other() {
 }
 
 #[test]
-fn the_example_works_as_it_is_and_with_every_default_written_out() {
+fn env_example_is_valid_as_it_is_and_with_every_default_written_out() {
     for with_comments in [false, true] {
         let pairs = example(with_comments);
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
-        crate::settings::load(&Environment::from(pairs.as_slice())).unwrap();
+        let problems = crate::settings::read(&Environment::from(pairs.as_slice())).problems;
+        assert_eq!(problems, []);
     }
 }
 
 #[test]
-fn what_the_runtime_and_the_other_container_set_is_no_mistake() {
+fn variables_of_the_runtime_and_of_the_sidecar_are_no_mistakes() {
     for name in [
         "PATH",
         "HOME",
@@ -71,7 +73,7 @@ fn what_the_runtime_and_the_other_container_set_is_no_mistake() {
 }
 
 #[test]
-fn a_typo_gets_the_right_name() {
+fn a_typo_gets_a_suggestion() {
     for (typo, right) in [
         ("RELAY_HOSTNAME", "RELAY_MYHOSTNAME"),
         ("RELAY_MYHOSTNAM", "RELAY_MYHOSTNAME"),
@@ -90,21 +92,21 @@ fn a_typo_gets_the_right_name() {
 }
 
 #[test]
-fn a_name_of_our_kind_without_a_neighbour_is_refused_too() {
+fn a_name_with_our_prefix_and_no_similar_setting_is_refused_too() {
     for name in ["RELAY_SOMETHING_ELSE", "SMTPD_SASL_SOMETHING", "TLS_MINIMUM_VERSION"] {
         let expected =
-            format!("{name}: is not a setting of this relay; .env.example lists them all");
+            format!("{name}: is not a setting of this relay; see .env.example for the list");
         assert_eq!(complaint(name), Some(expected));
     }
 }
 
 #[test]
-fn a_variable_of_another_image_gets_the_one_to_use() {
+fn a_variable_of_another_image_gets_its_counterpart() {
     for (foreign, expected) in [
         ("RELAY_HOST", "use RELAYHOST"),
         ("MYNETWORKS", "use ALLOWED_NETWORKS"),
         ("SMTPD_SASL_USERS", "use SMTP_USERNAME and SMTP_PASSWORD, or relay user add"),
-        ("SMTP_SERVER", "SMTP_USERNAME and SMTP_PASSWORD are the login of your clients here"),
+        ("SMTP_SERVER", "here SMTP_USERNAME and SMTP_PASSWORD are the login of your own clients"),
         ("POSTCONF_smtpd_banner", "use POSTFIX_<parameter>"),
     ] {
         let complaint = complaint(foreign).unwrap();
@@ -114,7 +116,7 @@ fn a_variable_of_another_image_gets_the_one_to_use() {
 }
 
 #[test]
-fn service_links_are_ignored_and_only_those_that_look_like_ours_are_said() {
+fn service_links_are_ignored_and_those_that_look_like_ours_are_listed() {
     let environment = Environment::from([
         ("RELAY_PORT", "tcp://10.0.0.1:587"),
         ("RELAY_SERVICE_HOST", "10.0.0.1"),
@@ -125,6 +127,6 @@ fn service_links_are_ignored_and_only_those_that_look_like_ours_are_said() {
     assert_eq!(unknown(&environment), []);
     let links = ["POSTFIX_PORT_587_TCP", "RELAY_PORT", "RELAY_SERVICE_HOST"];
     assert_eq!(service_links(&environment), links);
-    // An operator's own mistake has another value.
+    // A value that Kubernetes would not set makes it a mistake.
     assert!(complaint("RELAY_PORT").is_some());
 }
