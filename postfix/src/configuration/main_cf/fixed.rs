@@ -3,8 +3,7 @@
 /// The sidecar's milter.
 pub const MILTER: &str = "unix:/run/relay/milter.sock";
 
-/// The sidecar's policy service. It must be written identically everywhere, because Postfix opens one
-/// connection per spelling.
+/// The sidecar's policy service, in the spelling that the guard looks for.
 macro_rules! ask_the_sidecar {
     () => {
         "check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 }"
@@ -93,16 +92,8 @@ pub const CLIENTS: &Fixed = &[
     ("smtpd_forbid_bare_newline", "normalize"),
     ("smtpd_forbid_bare_newline_exclusions", ""),
     ("smtpd_forbid_unauth_pipelining", "yes"),
-    // Spelt as above, so that smtpd uses the same connection: at DATA a message is charged to its sender
-    // by the number of accepted recipients.
-    (
-        "smtpd_data_restrictions",
-        concat!(
-            "reject_unauth_pipelining,
-    ",
-            ask_the_sidecar!()
-        ),
-    ),
+    // The sidecar is not asked here: it charges a message to its sender at end of message, in its milter.
+    ("smtpd_data_restrictions", "reject_unauth_pipelining"),
     ("smtpd_client_event_limit_exceptions", ""),
     // A mass of slow clients would occupy every process: measured with 160 trickling connections.
     ("smtpd_client_connection_count_limit", "20"),

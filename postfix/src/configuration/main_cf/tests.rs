@@ -68,12 +68,10 @@ fn the_sidecar_is_asked_before_the_first_permit_and_reject_comes_last() {
 }
 
 #[test]
-fn the_sidecar_is_asked_again_at_data_with_the_same_spelling() {
+fn the_policy_service_is_asked_at_rcpt_and_not_at_data() {
     let text = rendered_with(&[], &[]);
-    let services = text.split("check_policy_service").skip(1);
-    let spellings: Vec<_> = services.filter_map(|text| text.split('}').next()).collect();
-    // Postfix opens one connection per spelling.
-    assert_eq!(spellings, [" { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 "; 2]);
+    assert_eq!(text.matches("check_policy_service").count(), 1);
+    assert_eq!(value(&text, "smtpd_data_restrictions"), Some("reject_unauth_pipelining"));
 }
 
 #[test]
