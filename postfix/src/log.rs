@@ -1,22 +1,39 @@
-//! Our own log lines, on standard error: `relay-init: warning: text`, or JSON with LOG_FORMAT=json.
+//! relay-init's own log lines, on standard error: `relay-init: warning: text`, or JSON with
+//! LOG_FORMAT=json.
 //!
-//! Docker shows standard error and standard output together. Postfix's lines, which are many, have
-//! standard output to themselves.
+//! `docker logs` shows both streams together. Standard output is left to Postfix, whose lines are
+//! many.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
 
-use crate::json::Object;
-use crate::settings::LogFormat;
-
-/// A line that standard error does not take by then is dropped.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// A line is dropped if standard error does not accept it within this time.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// LOG_FORMAT, which applies to Postfix's lines too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl LogFormat {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("must be text or json".to_owned()),
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Level {
@@ -26,7 +43,7 @@ enum Level {
 }
 
 impl Level {
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
             Self::Warning => "warning",
@@ -35,7 +52,7 @@ impl Level {
     }
 }
 
-/// Sets the format, once, before the first line.
+/// Sets the format. Only the first call counts; lines written before it are text.
 pub fn init(format: LogFormat) {
     FORMAT.get_or_init(|| format);
 }
@@ -52,30 +69,56 @@ pub fn error(text: impl fmt::Display) {
     write(Level::Error, &text.to_string());
 }
 
+/// A value as one line of JSON, newline included.
+///
+/// DEL and the C1 control characters are escaped as well: serde_json leaves them alone, and some
+/// terminals act on them.
+pub fn json_line(value: &impl Serialize) -> String {
+    // Only maps with keys other than strings can fail, and no log line has one.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let mut line = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        if character.is_control() {
+            // Writing to a String cannot fail.
+            write!(line, "\\u{:04x}", u32::from(character)).ok();
+        } else {
+            line.push(character);
+        }
+    }
+    line.push('\n');
+    line
+}
+
 fn write(level: Level, text: &str) {
     let format = FORMAT.get().copied().unwrap_or_default();
     let line = line(format, level, text, SystemTime::now());
-    let error_output = std::io::stderr();
-    // Whoever writes this looks after Postfix, and must not stand still because nobody reads.
-    let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
-    if poll(&mut [PollFd::new(&error_output, PollFlags::OUT)], Some(&patience)) != Ok(0) {
-        // Nobody can be told that standard error is gone, and the work goes on without it.
-        error_output.lock().write_all(line.as_bytes()).ok();
+    let stderr = std::io::stderr();
+    // Supervision must not hang because nobody reads the log.
+    let timeout = Timespec { tv_sec: 0, tv_nsec: WRITE_TIMEOUT.subsec_nanos().into() };
+    if poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&timeout)) != Ok(0) {
+        // If standard error is gone there is nowhere left to report it.
+        stderr.lock().write_all(line.as_bytes()).ok();
     }
 }
 
+#[derive(Debug, Serialize)]
+struct JsonLine<'a> {
+    time: String,
+    level: &'a str,
+    program: &'a str,
+    message: &'a str,
+}
+
 fn line(format: LogFormat, level: Level, text: &str, now: SystemTime) -> String {
-    let level = level.word();
+    let level = level.name();
     match format {
         LogFormat::Text => {
             let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             format!("relay-init: {level}: {text}\n")
         }
         LogFormat::Json => {
-            let mut json = Object::new();
-            json.text("time", &humantime::format_rfc3339_millis(now).to_string());
-            json.text("level", level).text("program", "relay-init").text("message", text);
-            format!("{}\n", json.finish())
+            let time = humantime::format_rfc3339_millis(now).to_string();
+            json_line(&JsonLine { time, level, program: "relay-init", message: text })
         }
     }
 }
@@ -85,17 +128,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_stays_one_line_in_both_formats() {
-        let text = "it said \"no\" \\ \n\u{1}ü";
+    fn a_message_stays_on_one_line_in_both_formats() {
+        let text = "it said \"no\" \\ \n\u{1}\u{7f}\u{9b}ü";
         let epoch = SystemTime::UNIX_EPOCH;
         assert_eq!(
             line(LogFormat::Text, Level::Warning, text, epoch),
-            "relay-init: warning: it said \"no\" \\   ü\n"
+            "relay-init: warning: it said \"no\" \\     ü\n"
         );
         assert_eq!(
             line(LogFormat::Json, Level::Error, text, epoch),
             "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"error\",\"program\":\"relay-init\",\
-             \"message\":\"it said \\\"no\\\" \\\\ \\u000a\\u0001ü\"}\n"
+             \"message\":\"it said \\\"no\\\" \\\\ \\n\\u0001\\u007f\\u009bü\"}\n"
         );
     }
 }

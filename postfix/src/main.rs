@@ -1,31 +1,17 @@
-//! PID 1 of the Postfix container: environment variables become main.cf and master.cf, and Postfix
-//! is looked after while it runs.
+//! PID 1 of the Postfix container: turns environment variables into main.cf and master.cf, and
+//! supervises Postfix while it runs.
 
 mod certificates;
-mod clock;
-mod drain;
-mod events;
-mod explain;
+mod configuration;
 mod files;
-mod gateways;
-#[cfg(test)]
-mod golden;
-mod health;
-mod json;
 mod log;
 mod maillog;
-mod main_cf;
-mod master_cf;
-mod processes;
+mod network;
 mod queue;
-mod queue_state;
-mod resolver;
+mod queue_id;
+mod running;
 mod settings;
 mod sidecar;
-mod signals;
-mod start;
-mod supervise;
-mod tls;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,26 +19,33 @@ use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 
-use main_cf::MainCf;
-use master_cf::MasterCf;
-use settings::{Environment, Mistakes, Settings};
-use supervise::Ending;
+use configuration::host::Host;
+use configuration::main_cf::MainCf;
+use configuration::master_cf::MasterCf;
+use configuration::{Configuration, Mistakes, explain};
+use running::supervise::Ending;
+use running::{health, start};
+use settings::environment::Environment;
 
-/// The exit codes, so that an orchestrator and a person can tell the reasons apart.
+/// Exit codes that let an orchestrator, or a person, tell the reasons apart.
 mod exit {
-    /// Stopped as asked, or a command that did its work.
-    pub const DONE: u8 = 0;
-    /// A start that failed: folders, certificate, one of Postfix's programs. Or: not healthy.
+    /// Stopped on request, or a command that succeeded.
+    pub const OK: u8 = 0;
+    /// The start failed: folders, certificate, or one of Postfix's programs. Or a command failed.
     pub const FAILED: u8 = 1;
-    /// Bad settings, or a bad command line (EX_USAGE of sysexits.h).
+    /// Wrong settings or a wrong command line (EX_USAGE in sysexits.h).
     pub const USAGE: u8 = 64;
-    /// Postfix's master ended although nobody asked it to (EX_SOFTWARE of sysexits.h).
+    /// Postfix's master ended without being asked to (EX_SOFTWARE in sysexits.h).
     pub const MASTER_DIED: u8 = 70;
 }
 
-/// Runs Postfix as a relay that is configured by environment variables.
+/// Run Postfix as an SMTP relay that is configured by environment variables
+///
+/// Without a command, relay-init writes main.cf and master.cf, starts Postfix, and supervises it until
+/// the container stops. The commands are for `docker compose run` (render) and `docker compose exec`
+/// (healthcheck, queue).
 #[derive(Debug, Parser)]
-#[command(version, after_help = variables_help() + EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, after_long_help = variables_help() + EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -60,15 +53,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prints main.cf and master.cf as they would be written; touches nothing
+    /// Print main.cf and master.cf as they would be written, without writing or starting anything
+    ///
+    /// Settings are checked as at a start, and mistakes are reported with exit code 64. Passwords are
+    /// not printed: they are kept in tables of their own.
     Render {
-        /// Says for each line which variable or default it comes from
+        /// Show for each line which variable, or which default, it comes from
         #[arg(long)]
         explain: bool,
     },
-    /// Says what is wrong with the running container; exit code 0 when nothing is
+    /// Check the running container; exit 0 if healthy, 1 if not
+    ///
+    /// Healthy means that Postfix's master is running, every port is listening and the sidecar answers.
+    /// Otherwise everything that is wrong is printed on one line. The check leaves no lines in the log.
     Healthcheck,
-    /// Looks at the queue, and holds, releases, flushes or deletes messages
+    /// Show the queue, and hold, release, flush or delete messages in it
     #[command(subcommand)]
     Queue(queue::Command),
 }
@@ -78,85 +77,85 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             error.print().ok();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
     ExitCode::from(match arguments.command {
         Some(Command::Healthcheck) => healthcheck(),
-        Some(Command::Queue(command)) => work_on_queue(command),
-        Some(Command::Render { explain: false }) => with_settings(render),
-        Some(Command::Render { explain: true }) => with_settings(explain),
-        None => with_settings(run),
+        Some(Command::Queue(command)) => manage_queue(command),
+        Some(Command::Render { explain: false }) => with_configuration(render),
+        Some(Command::Render { explain: true }) => with_configuration(render_explained),
+        None => with_configuration(run),
     })
 }
 
-/// Reads the settings, or says everything that is wrong with them.
-fn with_settings(work: fn(Settings) -> anyhow::Result<u8>) -> u8 {
-    let settings = match settings::load(&Environment::of_process()) {
-        Ok(settings) => settings,
-        Err(mistakes) => return refuse(&mistakes),
+/// Reads the environment and goes on with it, or reports every mistake in it.
+fn with_configuration(work: fn(Configuration) -> anyhow::Result<u8>) -> u8 {
+    let configuration = match Configuration::load(&Environment::of_process()) {
+        Ok(configuration) => configuration,
+        Err(mistakes) => return report(&mistakes),
     };
-    log::init(settings.log_format);
-    work(settings).unwrap_or_else(|error| {
+    log::init(configuration.settings.log_format);
+    work(configuration).unwrap_or_else(|error| {
         log::error(format_args!("{error:#}"));
         exit::FAILED
     })
 }
 
-fn refuse(mistakes: &Mistakes) -> u8 {
+fn report(mistakes: &Mistakes) -> u8 {
     log::init(mistakes.log_format);
     for problem in &mistakes.problems {
         log::error(problem);
     }
     let count = mistakes.problems.len();
-    let settings = if count == 1 { "setting is" } else { "settings are" };
-    log::error(format_args!("{count} {settings} wrong, so nothing was started"));
+    let mistakes = if count == 1 { "mistake" } else { "mistakes" };
+    log::error(format_args!("not starting because of {count} {mistakes} in the settings"));
     exit::USAGE
 }
 
-fn run(settings: Settings) -> anyhow::Result<u8> {
-    match start::run(settings)? {
-        Ending::Stopped => Ok(exit::DONE),
+fn run(configuration: Configuration) -> anyhow::Result<u8> {
+    match start::run(configuration)? {
+        Ending::Stopped => Ok(exit::OK),
         Ending::MasterDied => Ok(exit::MASTER_DIED),
     }
 }
 
-fn render(settings: Settings) -> anyhow::Result<u8> {
-    let (main_cf, master_cf) = files_of(&settings)?;
+fn render(configuration: Configuration) -> anyhow::Result<u8> {
+    let (main_cf, master_cf) = files_of(&configuration)?;
     print(&format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}"))
 }
 
-fn explain(settings: Settings) -> anyhow::Result<u8> {
-    let (main_cf, master_cf) = files_of(&settings)?;
+fn render_explained(configuration: Configuration) -> anyhow::Result<u8> {
+    let (main_cf, master_cf) = files_of(&configuration)?;
     let environment = Environment::of_process();
     let main_cf = explain::main_cf(&main_cf, &environment);
     let master_cf = explain::master_cf(&master_cf, &environment);
     print(&format!("##### main.cf\n{main_cf}\n##### master.cf\n{master_cf}"))
 }
 
-fn files_of(settings: &Settings) -> anyhow::Result<(MainCf, MasterCf)> {
-    start::warn(settings);
-    let surroundings = start::look_around(settings)?;
-    Ok((main_cf::build(settings, &surroundings), master_cf::build(settings)))
+fn files_of(configuration: &Configuration) -> anyhow::Result<(MainCf, MasterCf)> {
+    start::warn(&configuration.settings);
+    let host = Host::probe(&configuration.settings)?;
+    Ok((configuration.main_cf(&host), configuration.master_cf()))
 }
 
 fn print(text: &str) -> anyhow::Result<u8> {
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(exit::DONE)
+    Ok(exit::OK)
 }
 
 fn healthcheck() -> u8 {
     let (text, code) = match health::check() {
-        Ok(()) => ("healthy\n".to_owned(), exit::DONE),
+        Ok(()) => ("healthy\n".to_owned(), exit::OK),
         Err(reason) => (format!("{reason}\n"), exit::FAILED),
     };
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
     code
 }
 
-fn work_on_queue(command: queue::Command) -> u8 {
+fn manage_queue(command: queue::Command) -> u8 {
     match queue::run(command, SystemTime::now()) {
-        Ok(true) => exit::DONE,
+        Ok(true) => exit::OK,
         Ok(false) => exit::FAILED,
         Err(error) => {
             log::error(format_args!("{error:#}"));
@@ -165,9 +164,12 @@ fn work_on_queue(command: queue::Command) -> u8 {
     }
 }
 
-const EXIT_CODES: &str = "
-Exit codes: 0 stopped as asked, or healthy; 1 could not start, or not healthy; 64 bad settings or \
-command line; 70 Postfix's master ended by itself";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   stopped on request, or the command succeeded
+  1   could not start, or the command failed
+  64  wrong settings or command line
+  70  Postfix's master ended unexpectedly";
 
 /// The table of variables, for `relay-init --help`.
 fn variables_help() -> String {
@@ -183,5 +185,8 @@ fn variables_help() -> String {
         };
         help.push_str(&format!("  {name}\n          {}{default}\n", variable.meaning));
     }
+    help.push_str("  POSTFIX_<parameter>\n          any other parameter of main.cf\n");
+    help.push_str("  POSTFIXMASTER_<service>__<type>__<parameter>\n");
+    help.push_str("          a parameter for one service of master.cf, like 587__inet\n\n");
     help
 }

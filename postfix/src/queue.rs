@@ -1,11 +1,14 @@
-//! `relay-init queue …`: a look at the queue by hand, and a safe hand on it.
+//! `relay-init queue …`: lists the queue, and holds, releases, flushes or deletes messages in it.
 //!
-//! A front to postqueue, postsuper and postcat, which know the queue. It adds what an operator asks
-//! for at night: which user sent this, only messages older than that, and how many are about to go.
+//! A front end to postqueue, postsuper and postcat. It adds what an operator wants to know at night:
+//! which login submitted a message, which messages are older than two hours, and how many are about
+//! to be deleted.
 
+pub mod directory;
 mod entry;
 mod postfix;
 mod records;
+pub mod state;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -20,72 +23,81 @@ use postfix::Action;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Shows the messages in the queue, the oldest first
+    /// List the messages in the queue, oldest first
+    ///
+    /// Below each message stands the reason why it has not been delivered yet. Without a filter all
+    /// messages are listed.
     List {
         #[command(flatten)]
-        which: Which,
-        /// One JSON object a line
+        filters: Filters,
+        /// Print one JSON object per message instead of a table
         #[arg(long)]
         json: bool,
     },
-    /// Shows one message: its envelope, why it waits, and its header
+    /// Show one message: envelope, reason for the delay, and header
     Show {
+        /// Queue id of the message, as printed by `queue list`
         id: String,
-        /// The body, too
+        /// Show the body as well
         #[arg(long)]
         body: bool,
-        /// One JSON object, without header and body
+        /// Print the envelope as a JSON object, without header and body
         #[arg(long, conflicts_with = "body")]
         json: bool,
     },
-    /// Keeps messages from being delivered until they are released
+    /// Put messages on hold: they stay in the queue and are not delivered until released
     Hold(Targets),
-    /// Lets held messages be delivered
+    /// Release messages that are on hold
     Release(Targets),
-    /// Tries to deliver now; all messages, when none are named
+    /// Try to deliver messages now; without a filter, all of them
+    ///
+    /// Messages on hold are left alone; release them first.
     Flush(Targets),
-    /// Deletes messages for good, after saying how many
+    /// Delete messages permanently, after showing how many and asking
+    ///
+    /// Neither sender nor recipients are notified.
     Delete {
         #[command(flatten)]
         targets: Targets,
-        /// Do not ask
+        /// Delete without asking; required when there is no terminal
         #[arg(long, short)]
         yes: bool,
     },
 }
 
-/// Every condition that is given must hold.
+/// A message is selected when it matches every filter given.
 #[derive(Debug, Args)]
-pub struct Which {
-    /// Queue ids
+pub struct Filters {
+    /// Queue ids of the messages, as printed by `queue list`
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Messages of this login
+    /// Select messages submitted with this login
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Messages from this address, or from @example.org; <> is the null sender
+    /// Select messages by envelope sender: an address, @example.org for a domain, or <> for the null sender
     #[arg(long, value_name = "ADDRESS")]
     sender: Option<String>,
-    /// Messages to this address, or to @example.org
+    /// Select messages with this envelope recipient: an address, or @example.org for a domain
     #[arg(long, value_name = "ADDRESS")]
     recipient: Option<String>,
-    /// Messages that came before this time, like 2h or 3days
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// Select messages that arrived longer ago than this: 30min, 2h, 3days
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     older: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
 pub struct Targets {
     #[command(flatten)]
-    which: Which,
-    /// Every message
+    filters: Filters,
+    /// Select every message in the queue
     #[arg(long)]
     all: bool,
-    /// The result as one JSON object
+    /// Print the outcome as a JSON object: action, count, ids
     #[arg(long)]
     json: bool,
 }
 
-impl Which {
+impl Filters {
     fn selection(self, now: SystemTime) -> Selection {
         Selection {
             ids: self.ids,
@@ -97,10 +109,10 @@ impl Which {
     }
 }
 
-/// Does what was asked; `false` when it could not be done for every message.
+/// Runs a command. `false` if it did not take effect for every message that was selected.
 pub fn run(command: Command, now: SystemTime) -> anyhow::Result<bool> {
     match command {
-        Command::List { which, json } => list(&which.selection(now), json, now),
+        Command::List { filters, json } => list(&filters.selection(now), json, now),
         Command::Show { id, body, json } => show(&id, body, json, now),
         Command::Hold(targets) => act(Action::Hold, targets, true, now),
         Command::Release(targets) => act(Action::Release, targets, true, now),
@@ -115,8 +127,8 @@ fn list(selection: &Selection, json: bool, now: SystemTime) -> anyhow::Result<bo
         true => entries.iter().map(|entry| format!("{}\n", entry.to_json(now))).collect(),
         false => table::render(&entries, now),
     };
-    say(&text)?;
-    complain_of_missing(selection, &entries)
+    print(&text)?;
+    report_missing(selection, &entries)
 }
 
 fn show(id: &str, body: bool, json: bool, now: SystemTime) -> anyhow::Result<bool> {
@@ -124,38 +136,38 @@ fn show(id: &str, body: bool, json: bool, now: SystemTime) -> anyhow::Result<boo
     let entries = select(&selection)?;
     for entry in &entries {
         if json {
-            say(&format!("{}\n", entry.to_json(now)))?;
+            print(&format!("{}\n", entry.to_json(now)))?;
         } else {
             let content = postfix::content(&entry.id, body)?;
-            say(&format!("{}\n{}", table::details(entry, now), table::printable(&content)))?;
+            print(&format!("{}\n{}", table::details(entry, now), table::printable(&content)))?;
         }
     }
-    complain_of_missing(&selection, &entries)
+    report_missing(&selection, &entries)
 }
 
-fn act(action: Action, targets: Targets, sure: bool, now: SystemTime) -> anyhow::Result<bool> {
-    let selection = targets.which.selection(now);
-    let wants_all = targets.all || action == Action::Flush;
-    if selection == Selection::default() && !wants_all {
-        bail!("say which messages: queue ids, --user, --sender, --recipient, --older, or --all");
+fn act(action: Action, targets: Targets, confirmed: bool, now: SystemTime) -> anyhow::Result<bool> {
+    let selection = targets.filters.selection(now);
+    let may_select_all = targets.all || action == Action::Flush;
+    if selection == Selection::default() && !may_select_all {
+        bail!("specify the messages: queue ids, --user, --sender, --recipient, --older, or --all");
     }
     let mut entries = select(&selection)?;
     entries.retain(|entry| action.applies_to(&entry.queue));
-    let found_all = complain_of_missing(&selection, &entries)?;
-    if !sure && !entries.is_empty() && !confirm(&table::question(&entries, now))? {
+    let found_all = report_missing(&selection, &entries)?;
+    if !confirmed && !entries.is_empty() && !confirm(&table::deletion_warning(&entries, now))? {
         bail!("nothing was deleted");
     }
     let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let done = postfix::act(action, &ids)?;
     let text = match targets.json {
-        true => format!("{}\n", json!({ "action": action.word(), "count": done, "ids": ids })),
-        false => format!("{}\n", table::result(action.done(), done, ids.len())),
+        true => format!("{}\n", json!({ "action": action.name(), "count": done, "ids": ids })),
+        false => format!("{}\n", table::result(action.past_tense(), done, ids.len())),
     };
-    say(&text)?;
+    print(&text)?;
     Ok(found_all && done == ids.len())
 }
 
-/// The messages that are meant, the oldest first.
+/// The selected messages, oldest first.
 fn select(selection: &Selection) -> anyhow::Result<Vec<Entry>> {
     let mut entries = entry::parse(&postfix::list()?)?;
     entries.retain(|entry| selection.matches_envelope(entry));
@@ -165,32 +177,33 @@ fn select(selection: &Selection) -> anyhow::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn complain_of_missing(selection: &Selection, entries: &[Entry]) -> anyhow::Result<bool> {
+fn report_missing(selection: &Selection, entries: &[Entry]) -> anyhow::Result<bool> {
     let is_found = |id: &&String| entries.iter().any(|entry| entry.id == **id);
     let missing: Vec<&String> = selection.ids.iter().filter(|id| !is_found(id)).collect();
     for id in &missing {
-        let text = format!("no such message in the queue, or not one that is meant: {id}\n");
+        let text =
+            format!("no such message in the queue (or it does not match the filters): {id}\n");
         io::stderr().lock().write_all(text.as_bytes())?;
     }
     Ok(missing.is_empty())
 }
 
-/// Nobody can answer where there is no terminal.
-fn confirm(question: &str) -> anyhow::Result<bool> {
+/// Asks the operator; an error where there is no terminal to answer on.
+fn confirm(warning: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
-        bail!("{question} Nobody is here to answer: add --yes");
+        bail!("{warning} There is no terminal to confirm on: add --yes");
     }
     let mut output = io::stderr().lock();
-    output.write_all(format!("{question} [y/N] ").as_bytes())?;
+    output.write_all(format!("{warning} Continue? [y/N] ").as_bytes())?;
     output.flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("reading the answer")?;
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn say(text: &str) -> io::Result<()> {
+fn print(text: &str) -> io::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
-        // `| head` has seen enough.
+        // The reader has gone, as in `| head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }

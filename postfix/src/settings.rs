@@ -1,43 +1,49 @@
-//! The settings of the container: environment variables, checked. Nothing else reads the environment.
+//! The settings of this relay: environment variables, checked. Nothing else reads the environment.
+//!
+//! The settings know nothing of main.cf and master.cf, which are made from them.
 
-mod environment;
+pub mod environment;
 mod foreign;
-mod guard;
 mod hostname;
 pub mod networks;
 pub mod next_hop;
 pub mod overrides;
-mod parameters;
-mod sender_map;
+pub mod parameters;
+mod paths;
+mod reader;
+pub mod secret;
+pub mod sender_map;
 pub mod smarthosts;
 pub mod tls_level;
+mod typos;
 pub mod variables;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use environment::Reader;
-pub use environment::{Environment, Problem};
-
+use environment::{Environment, Problem};
 use overrides::Overrides;
-pub use smarthosts::NextHops;
-
-use crate::{master_cf, tls};
+use reader::Reader;
+use smarthosts::NextHops;
 use variables::{
     ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, INET_PROTOCOLS,
     LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY,
-    TRUST_GATEWAY, Variable,
+    TRUST_GATEWAY,
 };
 
-/// Below this, ordinary mail with a photo no longer passes.
-const SMALLEST_MESSAGE_SIZE_LIMIT: u64 = 1 << 20;
-/// Above this, one message can fill the disk of a small server.
-const LARGEST_MESSAGE_SIZE_LIMIT: u64 = 1 << 30;
-/// Postfix's smtp waits ten minutes for the answer to a message; longer than that nothing is left.
-const LONGEST_DRAIN: u64 = 600;
+use crate::certificates::watcher::ServerTls;
+use crate::log::LogFormat;
+use crate::maillog::redact::Redaction;
+
+/// Bytes. With a smaller limit, ordinary mail with a photo is rejected.
+const MIN_MESSAGE_SIZE_LIMIT: u64 = 1 << 20;
+/// Bytes. With a larger limit, one message can fill the disk of a small server.
+const MAX_MESSAGE_SIZE_LIMIT: u64 = 1 << 30;
+/// Seconds: how long Postfix's smtp client waits for the reply to a message (smtp_data_done_timeout), so
+/// no delivery takes longer.
+const MAX_DRAIN: u64 = 600;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -45,22 +51,23 @@ pub struct Settings {
     pub domain: String,
     pub allowed_networks: Vec<IpNet>,
     pub trust_gateway: bool,
+    /// Whether ports 587 and 465 offer a login.
     pub login: bool,
     pub tls: ServerTls,
     pub next_hops: NextHops,
     pub protocols: Protocols,
+    /// Bytes.
     pub message_size_limit: u64,
     pub log_format: LogFormat,
-    pub log_redaction: LogRedaction,
-    /// How long running deliveries may go on when the container is stopped.
+    pub log_redaction: Redaction,
+    /// How long deliveries in progress may take to finish when the container is stopped.
     pub drain: Duration,
     pub time_zone: Option<OsString>,
-    pub overrides: Overrides,
-    /// What works, but should be known.
+    /// What works, but the operator should know.
     pub warnings: Vec<String>,
 }
 
-/// How to listen and to deliver.
+/// What to listen on and to deliver over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocols {
     All,
@@ -68,74 +75,42 @@ pub enum Protocols {
     Ipv6,
 }
 
-/// How clients are spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerTls {
-    Off,
-    SelfSigned,
-    Files { certificate: PathBuf, key: PathBuf },
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    #[default]
-    Text,
-    Json,
-}
-
-/// What becomes of mail addresses in Postfix's log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LogRedaction {
-    #[default]
-    None,
-    Mask,
-    Hash,
-}
-
-/// What is wrong with the settings, and the format to say it in.
+/// Everything found in the environment.
 #[derive(Debug)]
-pub struct Mistakes {
+pub struct Reading {
+    /// `None` only if there are problems.
+    pub settings: Option<Settings>,
+    pub overrides: Overrides,
     pub problems: Vec<Problem>,
     pub log_format: LogFormat,
 }
 
-/// Reads and checks everything, files included, so that every mistake shows at the first start.
-pub fn load(environment: &Environment) -> Result<Settings, Mistakes> {
+/// Reads and checks all settings, and the files they name, so that every mistake shows at the first
+/// start.
+pub fn read(environment: &Environment) -> Reading {
     let mut reader = Reader::new(environment);
-    let log_format = reader.parse(&LOG_FORMAT, parse_log_format).unwrap_or_default();
-    let settings = read(&mut reader, environment, log_format);
-    let mut problems = reader.problems;
-    problems.extend(settings.iter().flat_map(unknown_services));
-    problems.extend(variables::unknown(environment));
-    match settings {
-        Some(settings) if problems.is_empty() => Ok(settings),
-        _ => Err(Mistakes { problems, log_format }),
+    let log_format = reader.parse(&LOG_FORMAT, LogFormat::parse).unwrap_or_default();
+    let unsafe_allowed = reader.boolean(&ALLOW_UNSAFE_POSTFIX);
+    let (overrides, of_overrides) = overrides::read(environment, unsafe_allowed);
+    let mut settings = read_settings(&mut reader, environment, log_format);
+    if let Some(settings) = &mut settings {
+        settings.warnings = warnings(environment, settings, &overrides);
     }
+    let mut problems = reader.problems;
+    problems.extend(of_overrides);
+    problems.extend(typos::unknown(environment));
+    Reading { settings, overrides, problems, log_format }
 }
 
-/// POSTFIXMASTER_ variables for services that these settings do not have.
-fn unknown_services(settings: &Settings) -> Vec<Problem> {
-    let services = master_cf::build(settings).services;
-    let names: Vec<String> =
-        services.iter().map(|service| format!("{}__{}", service.name, service.kind)).collect();
-    let wanted = settings.overrides.services.iter();
-    let unknown = wanted.filter(|wanted| {
-        let (name, kind) = &wanted.service;
-        !services.iter().any(|service| service.name == *name && service.kind == kind)
-    });
-    let advice = format!("is for no service there is; there are {}", names.join(", "));
-    unknown.map(|unknown| Problem::without_value(&unknown.set.variable, &advice)).collect()
-}
-
-/// `None` only after a problem was noted. Every variable is read before the first `?`.
-fn read(
+/// `None` only after a problem was reported. Every variable is read before the first `?`.
+fn read_settings(
     reader: &mut Reader<'_>,
     environment: &Environment,
     log_format: LogFormat,
 ) -> Option<Settings> {
     let hostname = reader.parse(&RELAY_MYHOSTNAME, hostname::full_name);
     if !reader.is_set(&RELAY_MYHOSTNAME) {
-        let advice = "must be set to the full host name of this relay, like relay.example.org";
+        let advice = "must be set to the host name of this relay, like relay.example.org";
         reader.problems.push(Problem::without_value(RELAY_MYHOSTNAME.name, advice));
     }
     let domain = reader.parse(&RELAY_DOMAIN, hostname::full_name);
@@ -144,19 +119,16 @@ fn read(
     let login = reader.boolean(&ENABLE_SASL);
     let tls = read_tls(reader);
     if login && tls == Some(ServerTls::Off) {
-        let advice = "login needs TLS, or passwords could be read on the way; set ENABLE_TLS=true \
-                      or ENABLE_SASL=false";
+        let advice = "login needs TLS, because passwords could be read on the way; set \
+                      ENABLE_TLS=true or ENABLE_SASL=false";
         reader.problems.push(Problem::new(ENABLE_TLS.name, "false", advice));
     }
     let next_hops = smarthosts::read(reader);
     let protocols = reader.parse(&INET_PROTOCOLS, parse_protocols);
     let message_size_limit = reader.parse(&MESSAGE_SIZE_LIMIT, parse_message_size_limit);
-    let log_redaction = reader.parse(&LOG_REDACT, parse_log_redaction);
+    let log_redaction = reader.parse(&LOG_REDACT, Redaction::parse);
     let drain = reader.parse(&DRAIN_SECONDS, parse_drain);
-    let (overrides, problems) = read_overrides(reader, environment);
-    reader.problems.extend(problems);
     let hostname = hostname?;
-    let warnings = warnings(environment, &overrides, &next_hops);
     Some(Settings {
         domain: domain.unwrap_or_else(|| hostname::domain_of(&hostname)),
         hostname,
@@ -170,33 +142,28 @@ fn read(
         log_format,
         log_redaction: log_redaction?,
         drain: drain?,
-        // Not a setting of ours, but what every program in a container listens to.
+        // Not a variable of ours, but every program in a container honours it.
         time_zone: environment.get("TZ").cloned(),
-        overrides,
-        warnings,
+        warnings: Vec::new(),
     })
 }
 
-fn read_overrides(reader: &mut Reader<'_>, environment: &Environment) -> (Overrides, Vec<Problem>) {
-    let unsafe_allowed = reader.boolean(&ALLOW_UNSAFE_POSTFIX);
-    overrides::read(environment, unsafe_allowed)
-}
-
-fn warnings(environment: &Environment, overrides: &Overrides, hops: &NextHops) -> Vec<String> {
+fn warnings(environment: &Environment, settings: &Settings, overrides: &Overrides) -> Vec<String> {
     let mut warnings = overrides.warnings.clone();
-    let links = variables::service_links(environment);
+    let links = typos::service_links(environment);
     if !links.is_empty() {
         warnings.push(format!(
-            "{} look like service links of Kubernetes and are ignored; enableServiceLinks: false \
-             keeps them out",
+            "ignoring {}, which look like service links of Kubernetes; enableServiceLinks: false in \
+             the pod's spec removes them",
             links.join(", ")
         ));
     }
+    let hops = &settings.next_hops;
     for hop in hops.main.iter().chain(&hops.fallback) {
         if hop.login.is_some() && !hop.level.proves_host() {
             warnings.push(format!(
                 "RELAYHOST_TLS_LEVEL={}: the password for {hop} goes to whoever answers there, \
-                 because no certificate is checked",
+                 because its certificate is not checked",
                 hop.level
             ));
         }
@@ -209,56 +176,10 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<ServerTls> {
     if !enabled {
         return Some(ServerTls::Off);
     }
-    Some(match read_pair(reader, &TLS_CERT, &TLS_KEY)? {
+    Some(match paths::read_pair(reader, &TLS_CERT, &TLS_KEY)? {
         Some((certificate, key)) => ServerTls::Files { certificate, key },
         None => ServerTls::SelfSigned,
     })
-}
-
-/// Two paths, set both or not at all, of a certificate and the key that belongs to it. `None` is a
-/// mistake that was noted.
-fn read_pair(
-    reader: &mut Reader<'_>,
-    certificate_variable: &Variable,
-    key_variable: &Variable,
-) -> Option<Option<(PathBuf, PathBuf)>> {
-    let certificate = reader.parse(certificate_variable, parse_path);
-    let key = reader.parse(key_variable, parse_path);
-    let both = [(certificate_variable, key_variable), (key_variable, certificate_variable)];
-    for (variable, other) in both {
-        if reader.is_set(other) && !reader.is_set(variable) {
-            let advice = format!("must be set too, because {} is set", other.name);
-            reader.problems.push(Problem::without_value(variable.name, advice));
-        }
-    }
-    let any_is_set = reader.is_set(certificate_variable) || reader.is_set(key_variable);
-    let (Some(certificate), Some(key)) = (certificate, key) else {
-        return (!any_is_set).then_some(None);
-    };
-    if let Err(error) = tls::Pair::load(&certificate, &key) {
-        let (variable, path) = match error.concerns_key() {
-            true => (key_variable, &key),
-            false => (certificate_variable, &certificate),
-        };
-        let path = path.to_string_lossy();
-        reader.problems.push(Problem::new(variable.name, &path, error.to_string()));
-        return None;
-    }
-    Some(Some((certificate, key)))
-}
-
-/// A path that stands in main.cf as it is: whatever means something there is refused.
-fn parse_path(text: &str) -> Result<PathBuf, String> {
-    if !text.starts_with('/') {
-        return Err("must be an absolute path inside of the container, like /certs/cert.pem".into());
-    }
-    let is_plain = |character: char| {
-        character.is_alphanumeric() || matches!(character, '/' | '.' | '-' | '_' | '+' | '@' | ':')
-    };
-    if !text.chars().all(is_plain) {
-        return Err("only letters, digits and / . - _ + @ : may stand in a path here".into());
-    }
-    Ok(PathBuf::from(text))
 }
 
 fn parse_protocols(text: &str) -> Result<Protocols, String> {
@@ -270,30 +191,13 @@ fn parse_protocols(text: &str) -> Result<Protocols, String> {
     }
 }
 
-fn parse_log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("must be text or json".to_owned()),
-    }
-}
-
-fn parse_log_redaction(text: &str) -> Result<LogRedaction, String> {
-    match text {
-        "none" => Ok(LogRedaction::None),
-        "mask" => Ok(LogRedaction::Mask),
-        "hash" => Ok(LogRedaction::Hash),
-        _ => Err("must be none, mask or hash".to_owned()),
-    }
-}
-
-/// compose.yaml's stop_grace_period has a unit, so seconds may have theirs here.
+/// Seconds, with or without the unit that compose.yaml's stop_grace_period has.
 fn parse_drain(text: &str) -> Result<Duration, String> {
     let digits = text.strip_suffix('s').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = digits.parse().ok().filter(|seconds| is_number && *seconds <= LONGEST_DRAIN);
+    let seconds = digits.parse().ok().filter(|seconds| is_number && *seconds <= MAX_DRAIN);
     let seconds = seconds
-        .ok_or_else(|| format!("must be a number of seconds from 0 to {LONGEST_DRAIN}, like 45"))?;
+        .ok_or_else(|| format!("must be a number of seconds from 0 to {MAX_DRAIN}, like 45"))?;
     Ok(Duration::from_secs(seconds))
 }
 
@@ -307,9 +211,7 @@ fn parse_message_size_limit(text: &str) -> Result<u64, String> {
     let number = digits.filter(|digits| digits.chars().all(|c| c.is_ascii_digit()));
     let bytes = number.and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit));
     match bytes {
-        Some(bytes)
-            if (SMALLEST_MESSAGE_SIZE_LIMIT..=LARGEST_MESSAGE_SIZE_LIMIT).contains(&bytes) =>
-        {
+        Some(bytes) if (MIN_MESSAGE_SIZE_LIMIT..=MAX_MESSAGE_SIZE_LIMIT).contains(&bytes) => {
             Ok(bytes)
         }
         Some(_) => Err("must be between 1M and 1G".to_owned()),

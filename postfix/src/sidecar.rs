@@ -1,4 +1,4 @@
-//! What relay-init must know of the sidecar: whether its sockets answer.
+//! The sidecar, as relay-init sees it: where its sockets are and whether they answer.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -7,12 +7,18 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-/// A handshake is half a dozen short lines.
-const LONGEST_HANDSHAKE: usize = 16 * 1024;
-/// Postfix gives up on the same handshake after ten.
+/// The sidecar's sockets, on the volume that both containers share.
+pub const SASL_SOCKET: &str = "/run/relay/sasl.sock";
+pub const POLICY_SOCKET: &str = "/run/relay/policy.sock";
+pub const MILTER_SOCKET: &str = "/run/relay/milter.sock";
+pub const EVENTS_SOCKET: &str = "/run/relay/events.sock";
+
+/// Bytes of the longest handshake accepted; a real one is half a dozen short lines.
+const MAX_HANDSHAKE: usize = 16 * 1024;
+/// Postfix itself gives the same handshake ten seconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connects without waiting: a full queue of connections is an error at once, not a hang.
+/// Connects without waiting: a full backlog is an error at once, not a hang.
 pub fn reach(socket_path: &Path) -> io::Result<UnixStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -22,15 +28,15 @@ pub fn reach(socket_path: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Reads the handshake of the Dovecot authentication protocol, which the server sends unasked.
+/// Reads the handshake of the Dovecot authentication protocol, in which the server speaks first.
 ///
-/// A smtpd that starts while this does not work ends with a fatal error, and its port is throttled.
+/// An smtpd that starts while this fails exits with a fatal error, and master throttles its port.
 pub fn shake_hands(socket_path: &Path) -> io::Result<()> {
     let mut stream = reach(socket_path)?;
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let mut received = Vec::new();
     let mut chunk = [0; 1024];
-    while received.len() < LONGEST_HANDSHAKE {
+    while received.len() < MAX_HANDSHAKE {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -45,13 +51,13 @@ pub fn shake_hands(socket_path: &Path) -> io::Result<()> {
             return Ok(());
         }
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "no end of the handshake"))
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake does not end"))
 }
 
-/// Postfix needs at least one mechanism before the end.
+/// Postfix needs at least one mechanism before DONE.
 fn is_complete(received: &[u8]) -> bool {
     let mut lines: Vec<&[u8]> = received.split(|byte| *byte == b'\n').collect();
-    // What stands behind the last newline is not a line yet.
+    // What follows the last newline is not a complete line yet.
     lines.pop();
     let has_mechanism = lines.iter().any(|line| line.starts_with(b"MECH\t"));
     has_mechanism && lines.contains(&b"DONE".as_slice())
@@ -79,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_is_complete_with_a_mechanism_and_its_end() {
+    fn a_handshake_is_complete_with_a_mechanism_and_done() {
         let whole = b"VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t2\nCOOKIE\t0\nDONE\n";
         assert_eq!(handshake_with(whole), Ok(()));
         for answer in [b"".as_slice(), b"VERSION\t1\t2\nDONE\n", b"MECH\tPLAIN\nDONE"] {
@@ -88,11 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_is_not_there_is_an_error_at_once() {
+    fn a_missing_or_stale_socket_is_an_error_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         assert_eq!(shake_hands(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
-        // As a sidecar that was killed leaves it.
+        // What a killed sidecar leaves behind.
         drop(UnixListener::bind(&path).unwrap());
         assert_eq!(shake_hands(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }

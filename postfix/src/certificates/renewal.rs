@@ -1,42 +1,41 @@
-//! Whether a pair that was found takes the place of the one in use. Pure: time is an argument.
+//! Decides whether a pair found on disk replaces the one in use. Pure: time is an argument.
 
 use std::time::{Duration, SystemTime};
 
-use super::has_passed;
-use crate::tls::validity::Validity;
+use super::validity::Validity;
 
-/// How long a fault may last before it is one: a certificate and its key are two files, and are
-/// seldom written in the same instant.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a fault that stays is said again.
+/// How long a fault may last without a warning: certificate and key are two files, which are rarely
+/// written at the same instant.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+/// How often the warning is repeated while a fault lasts.
 const REMINDER: Duration = Duration::from_secs(24 * 3600);
 
-/// What matters of a pair here.
+/// What the decision depends on, for one pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     pub validity: Validity,
     pub names_host: bool,
 }
 
-/// What is in the place of the pair in use.
+/// What was found on disk instead of the pair in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// A pair that is no worse.
+    /// A pair that clients accept at least as well.
     Good,
-    /// Something else; the text goes on from "the new certificate".
-    Broken(String),
+    /// Anything else; the text continues "the new certificate …".
+    Unusable(String),
 }
 
-/// A fault that lasts.
+/// A fault that has been found and not yet mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     since: SystemTime,
-    told: Option<(SystemTime, String)>,
+    warned: Option<(SystemTime, String)>,
 }
 
 impl Trouble {
     pub fn new(since: SystemTime) -> Self {
-        Self { since, told: None }
+        Self { since, warned: None }
     }
 }
 
@@ -46,42 +45,50 @@ pub enum Step {
     Warn(String),
 }
 
-/// A pair that clients would refuse does not replace one that they take.
+/// A pair that clients would reject never replaces one that they accept.
 pub fn compare(current: Facts, found: Facts, now: SystemTime) -> Finding {
     let time = humantime::format_rfc3339_seconds;
-    if current.validity.holds(now) && found.validity.left(now).is_zero() {
-        return Finding::Broken(format!("ended at {} already", time(found.validity.not_after)));
+    if current.validity.contains(now) && found.validity.left(now).is_zero() {
+        return Finding::Unusable(format!("expired at {}", time(found.validity.not_after)));
     }
-    if current.validity.holds(now) && !found.validity.holds(now) {
-        return Finding::Broken(format!("holds only from {}", time(found.validity.not_before)));
+    if current.validity.contains(now) && !found.validity.contains(now) {
+        return Finding::Unusable(format!(
+            "is not valid before {}",
+            time(found.validity.not_before)
+        ));
     }
     if current.names_host && !found.names_host {
-        return Finding::Broken("is not for this host".to_owned());
+        return Finding::Unusable("is not for this host name".to_owned());
     }
     Finding::Good
 }
 
-/// What to do about a fault, and what to remember of it.
+/// What to do about a finding, and the fault to remember until the next one.
 pub fn decide(
     found: &Finding,
     trouble: Option<Trouble>,
     now: SystemTime,
 ) -> (Step, Option<Trouble>) {
-    let Finding::Broken(reason) = found else {
+    let Finding::Unusable(reason) = found else {
         return (Step::Wait, None);
     };
     let Some(mut trouble) = trouble else {
         return (Step::Wait, Some(Trouble::new(now)));
     };
-    let is_told = trouble
-        .told
+    let has_been_warned_of = trouble
+        .warned
         .as_ref()
-        .is_some_and(|(at, told)| told == reason && !has_passed(REMINDER, *at, now));
-    if is_told || !has_passed(PATIENCE, trouble.since, now) {
+        .is_some_and(|(at, warned)| warned == reason && !has_passed(REMINDER, *at, now));
+    if has_been_warned_of || !has_passed(GRACE_PERIOD, trouble.since, now) {
         return (Step::Wait, Some(trouble));
     }
-    trouble.told = Some((now, reason.clone()));
+    trouble.warned = Some((now, reason.clone()));
     (Step::Warn(reason.clone()), Some(trouble))
+}
+
+/// True as well if the clock was set back since: a warning too many is better than none.
+pub fn has_passed(duration: Duration, since: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(since).map_or(true, |passed| passed >= duration)
 }
 
 #[cfg(test)]
@@ -99,46 +106,46 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_clients_would_refuse_replaces_no_good_one() {
+    fn a_pair_that_clients_would_reject_replaces_no_good_one() {
         let good = facts(0, 1000, true);
         let ended = facts(0, 50, true);
         let stranger = facts(0, 1000, false);
         for (current, found, expected) in [
             (good, facts(90, 2000, true), ""),
-            // Sooner at its end, but good: somebody went back on purpose.
+            // Expires sooner, but is good: somebody went back on purpose.
             (good, facts(90, 500, true), ""),
-            (good, ended, "ended at"),
-            (good, facts(200, 2000, true), "holds only from"),
-            (good, stranger, "is not for this host"),
-            // Nothing is lost when what is in use is no good either.
+            (good, ended, "expired at"),
+            (good, facts(200, 2000, true), "is not valid before"),
+            (good, stranger, "is not for this host name"),
+            // The one in use is no better.
             (ended, facts(0, 60, true), ""),
             (ended, good, ""),
             (stranger, good, ""),
             (stranger, facts(90, 2000, false), ""),
-            (ended, stranger, "is not for this host"),
+            (ended, stranger, "is not for this host name"),
         ] {
             match compare(current, found, at(100)) {
                 Finding::Good => assert_eq!(expected, "", "{current:?} {found:?}"),
-                Finding::Broken(reason) => {
+                Finding::Unusable(reason) => {
                     assert!(!expected.is_empty() && reason.starts_with(expected), "{reason}");
                 }
             }
         }
     }
 
-    /// Asks at each second, and says when there was a warning.
+    /// Takes findings at these seconds, and returns the seconds at which there was a warning.
     fn warnings(findings: &[(u64, &str)]) -> Vec<u64> {
         let mut trouble = None;
         let mut warned = Vec::new();
         for (second, reason) in findings {
             let finding = match *reason {
                 "" => Finding::Good,
-                reason => Finding::Broken(reason.to_owned()),
+                reason => Finding::Unusable(reason.to_owned()),
             };
             let (step, remembered) = decide(&finding, trouble, at(*second));
             trouble = remembered;
-            if let Step::Warn(said) = step {
-                assert_eq!(said, *reason);
+            if let Step::Warn(text) = step {
+                assert_eq!(text, *reason);
                 warned.push(*second);
             }
         }
@@ -146,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_said_when_it_stays_and_then_once_a_day() {
+    fn a_lasting_fault_is_warned_about_after_30_seconds_and_then_once_a_day() {
         const DAY: u64 = 24 * 3600;
         assert_eq!(warnings(&[(0, "a"), (10, "a"), (20, "a"), (30, "a"), (40, "a")]), [30]);
         assert_eq!(warnings(&[(0, "a"), (30, "a"), (DAY, "a"), (DAY + 30, "a")]), [30, DAY + 30]);
-        // A renewal in two steps.
+        // Certificate and key are written one after the other.
         assert!(warnings(&[(0, "a"), (10, "a"), (20, ""), (30, "a"), (40, "a")]).is_empty());
-        // Another fault is news.
+        // A different fault gets its own warning.
         assert_eq!(warnings(&[(0, "a"), (30, "a"), (40, "b"), (50, "b")]), [30, 40]);
         // The clock was set back.
         assert_eq!(warnings(&[(DAY, "a"), (DAY + 30, "a"), (0, "a"), (10, "a")]), [DAY + 30, 0]);

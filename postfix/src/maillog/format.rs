@@ -1,12 +1,14 @@
-//! How a line of Postfix leaves: as it is, or as JSON; with or without addresses.
+//! How a line of Postfix is written: as it is or as JSON, with or without addresses.
 
 use std::time::SystemTime;
 
+use serde::Serialize;
+
 use super::line::{self, Line};
+use super::message::{Fields, number};
 use super::redact::Redactor;
 use super::store::Entry;
-use crate::json::Object;
-use crate::settings::LogFormat;
+use crate::log::{LogFormat, json_line};
 
 #[derive(Debug)]
 pub struct Format {
@@ -15,7 +17,7 @@ pub struct Format {
 }
 
 impl Format {
-    /// The bytes that go out for a line, with their newline.
+    /// The bytes to write for a line, newline included.
     pub fn render(&self, entry: Entry) -> Vec<u8> {
         let Entry { time, line } = entry;
         let mut line = self.redactor.apply(line);
@@ -28,48 +30,42 @@ impl Format {
             }
             LogFormat::Json => {
                 let text = line::printable(&line);
-                let mut json = to_json(&line::parse(&text), time);
-                json.push('\n');
-                json.into_bytes()
+                json_line(&JsonLine::new(&line::parse(&text), time)).into_bytes()
             }
         }
     }
 }
 
-/// The time is when the line came to us, which is at once: Postfix's own has neither year nor zone.
-fn to_json(line: &Line<'_>, time: SystemTime) -> String {
-    let mut json = Object::new();
-    json.text("time", &humantime::format_rfc3339_millis(time).to_string());
-    json.text("level", line.level).text("program", "postfix");
-    json.text_if_any("service", line.service).number_in_words("pid", line.pid);
-    json.text_if_any("queue_id", line.queue_id);
-    push_fields(&mut json, line);
-    json.text("message", line.message);
-    json.finish()
+#[derive(Debug, Serialize)]
+struct JsonLine<'a> {
+    /// When the line reached us, which is at once. Postfix's own time stamp has neither year nor
+    /// time zone.
+    time: String,
+    level: &'a str,
+    program: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
+    pid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_id: Option<&'a str>,
+    #[serde(flatten)]
+    fields: &'a Fields<'a>,
+    message: &'a str,
 }
 
-/// What stands in a line, under the same names in the log and in events.
-pub fn push_fields(json: &mut Object, line: &Line<'_>) {
-    let fields = &line.fields;
-    for (name, value) in [
-        ("client", fields.client),
-        ("sasl_username", fields.sasl_username),
-        ("message_id", fields.message_id),
-        ("from", fields.from),
-        ("to", fields.to),
-        ("orig_to", fields.orig_to),
-        ("relay", fields.relay),
-        ("delays", fields.delays),
-        ("dsn", fields.dsn),
-        ("status", fields.status),
-        ("reason", fields.reason),
-        ("tls", fields.tls),
-        ("notification", fields.notification),
-    ] {
-        json.text_if_any(name, value);
-    }
-    for (name, value) in [("delay", fields.delay), ("size", fields.size), ("nrcpt", fields.nrcpt)] {
-        json.number_in_words(name, value);
+impl<'a> JsonLine<'a> {
+    fn new(line: &'a Line<'a>, time: SystemTime) -> Self {
+        Self {
+            time: humantime::format_rfc3339_millis(time).to_string(),
+            level: line.level,
+            program: "postfix",
+            service: line.service,
+            pid: line.pid,
+            queue_id: line.queue_id,
+            fields: &line.fields,
+            message: line.message,
+        }
     }
 }
 
@@ -106,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_of_postfix_is_a_message_and_bytes_that_are_no_text_can_be_read() {
+    fn a_line_postfix_did_not_write_is_a_message_and_its_bytes_are_readable() {
         assert_eq!(
             rendered(LogFormat::Json, Redactor::Off, b"fatal: \xff\x1b\n"),
             "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"fatal\",\"program\":\"postfix\",\

@@ -1,4 +1,4 @@
-//! The way from the thread that reads Postfix's log to standard output.
+//! Carries lines from the thread that reads Postfix's log to standard output.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::format::Format;
 use super::store::{Entry, Gap, Store};
 use crate::log;
 
-/// As much is written at once when lines are waiting.
+/// Bytes of lines written at once while more are waiting.
 const BATCH: usize = 32 << 10;
 
 #[derive(Debug)]
@@ -34,31 +34,31 @@ impl Output {
         Self { inner: Mutex::new(inner), changed: Condvar::new(), written: AtomicU64::new(0) }
     }
 
-    /// Never waits for standard output.
+    /// Adds a line. Never waits for standard output.
     pub fn push(&self, entry: Entry, is_delivery: bool) {
         self.lock().store.push(entry, is_delivery);
         self.changed.notify_one();
     }
 
-    /// No more lines will come.
+    /// Says that no more lines will come.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_one();
     }
 
-    /// How many bytes standard output has taken.
+    /// How many bytes standard output has accepted so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Writes lines until there will be no more.
+    /// Writes lines until [`close`](Self::close) was called and all are written.
     pub fn write_lines(&self, format: &Format, output: &OwnedFd) {
         while let Some((bytes, gap)) = self.next_batch(format) {
             self.write_all(output, &bytes);
             if gap != Gap::default() {
                 log::warning(format_args!(
-                    "nobody read standard output: {} lines of Postfix's log were left out, and {} \
-                     of them said what became of a message",
+                    "standard output stalled: {} lines of Postfix's log were dropped, {} of them \
+                     delivery results; check whatever reads this container's log",
                     gap.deliveries + gap.others,
                     gap.deliveries
                 ));
@@ -89,7 +89,7 @@ impl Output {
         Some((entries.into_iter().flat_map(|entry| format.render(entry)).collect(), gap))
     }
 
-    /// Whoever gave us standard output may have made it non-blocking.
+    /// Also copes with a standard output that whoever started us made non-blocking.
     fn write_all(&self, output: &OwnedFd, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match write(output, bytes) {
@@ -101,13 +101,14 @@ impl Output {
                 Err(Errno::AGAIN) => {
                     poll(&mut [PollFd::new(output, PollFlags::OUT)], None).ok();
                 }
-                // Nobody can be told that standard output is gone, and Postfix goes on without it.
+                // If standard output is gone there is nowhere left to report it, and Postfix does
+                // not need it to deliver mail.
                 Err(_) => return,
             }
         }
     }
 
-    /// Each change of the store is whole, whatever became of the thread that made it.
+    /// Every change to the store is complete, so a poisoned lock is still good.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

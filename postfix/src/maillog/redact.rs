@@ -1,12 +1,12 @@
-//! LOG_REDACT: mail addresses in a line, masked or hashed. The domain stays, because without it a
-//! log of deliveries is of no use.
+//! LOG_REDACT: masks or hashes the mail addresses in a line. The domain stays, because a log of
+//! deliveries is useless without it.
 //!
-//! `mask` leaves the first letter: `a***@example.org`. `hash` puts a keyed hash of the whole address
-//! in the place of its local part: the same address has the same hash, and without the key nobody
-//! can try out addresses. The key stands on the queue's volume, whose mail says more than any hash,
-//! so that lines from before and after a restart can be told to be of one address.
+//! `mask` keeps the first letter: `a***@example.org`. `hash` replaces the local part with a keyed hash
+//! of the whole address, so that the same address always gets the same hash, and addresses cannot be
+//! guessed without the key. The key is on the queue's volume, where the mail itself reveals more than
+//! any hash; it survives a restart, so lines from before and after can be matched.
 //!
-//! Message-IDs stay: they have the form of an address, but name a message.
+//! Message-IDs stay: they look like addresses but identify messages.
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +14,34 @@ use std::path::Path;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::settings::LogRedaction;
 use crate::{files, log};
 
 pub const KEY_FILE: &str = "/var/spool/postfix/log-redact.key";
+/// Bytes of the key.
 const KEY_SIZE: usize = 32;
-/// 64 bits: two of a billion addresses are alike once in 37 such logs.
+/// Bytes of the hash that are shown. With 64 bits, one log in 37 with a billion addresses contains two
+/// that look alike.
 const SHOWN_OF_HASH: usize = 8;
+
+/// LOG_REDACT: what becomes of mail addresses in Postfix's log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Redaction {
+    #[default]
+    None,
+    Mask,
+    Hash,
+}
+
+impl Redaction {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "mask" => Ok(Self::Mask),
+            "hash" => Ok(Self::Hash),
+            _ => Err("must be none, mask or hash".to_owned()),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub enum Redactor {
@@ -30,12 +51,12 @@ pub enum Redactor {
 }
 
 impl Redactor {
-    /// `key_file` is made when there is none.
-    pub fn new(redaction: LogRedaction, key_file: &Path) -> Self {
+    /// `key_file` is created if it does not exist; only hashing needs it.
+    pub fn new(redaction: Redaction, key_file: &Path) -> Self {
         match redaction {
-            LogRedaction::None => Self::Off,
-            LogRedaction::Mask => Self::Mask,
-            LogRedaction::Hash => Self::with_key(&key(key_file)),
+            Redaction::None => Self::Off,
+            Redaction::Mask => Self::Mask,
+            Redaction::Hash => Self::with_key(&key(key_file)),
         }
     }
 
@@ -68,13 +89,13 @@ impl Redactor {
         result
     }
 
-    /// `domain` begins with its `@`.
+    /// Appends what takes the place of a local part. `domain` starts with its `@`.
     fn replace(&self, local: &[u8], domain: &[u8], result: &mut Vec<u8>) {
         match self {
             Self::Off => result.extend_from_slice(local),
             Self::Mask => {
                 let letters = local.strip_prefix(b"\"").unwrap_or(local);
-                // The only letter of an address is all of it.
+                // The first letter of a one-letter local part would be all of it.
                 if letters.len() > 1 && letters.first().is_some_and(u8::is_ascii_alphanumeric) {
                     result.extend(letters.first());
                 }
@@ -91,7 +112,7 @@ impl Redactor {
     }
 }
 
-/// Where the local part begins that ends at the end of `text`.
+/// The offset at which the local part starts that ends where `text` ends.
 fn start_of_local_part(text: &[u8]) -> usize {
     if let Some(inner) = text.strip_suffix(b"\"") {
         return inner.iter().rposition(|byte| *byte == b'"').unwrap_or(0);
@@ -103,7 +124,7 @@ fn start_of_local_part(text: &[u8]) -> usize {
             || !byte.is_ascii()
     };
     let start = text.iter().rposition(|byte| !is_atom(byte)).map_or(0, |at| at + 1);
-    // `=` may stand in an address, and stands before this one without brackets.
+    // `=` is an atom character, and these are logged without brackets around the address.
     let local = text.get(start..).unwrap_or_default();
     let name = [b"sasl_username=".as_slice(), b"sasl_sender=", b"user="]
         .into_iter()
@@ -115,7 +136,7 @@ fn domain_length(text: &[u8]) -> usize {
     let is_domain =
         |byte: &u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(byte) || !byte.is_ascii();
     let domain = text.iter().position(|byte| !is_domain(byte)).unwrap_or(text.len());
-    // A colon or a dot behind the domain belongs to the sentence.
+    // A colon or dot after the domain is punctuation.
     let trimmed = text.get(..domain).unwrap_or_default();
     trimmed.iter().rposition(|byte| !b".:".contains(byte)).map_or(0, |at| at + 1)
 }
@@ -127,10 +148,15 @@ fn key(path: &Path) -> Vec<u8> {
     }
     let mut key = vec![0; KEY_SIZE];
     if SystemRandom::new().fill(&mut key).is_err() {
-        log::warning("the kernel gives no random numbers; hashes in the log are easy to guess");
+        log::warning(
+            "LOG_REDACT=hash: the kernel gave no random numbers for the key, so addresses can be \
+             guessed from their hashes",
+        );
     }
     if let Err(error) = files::write_atomically(path, &key, 0o600) {
-        log::warning(format_args!("{error:#}; after a restart addresses have other hashes"));
+        log::warning(format_args!(
+            "LOG_REDACT=hash: {error:#}; addresses will get other hashes after a restart"
+        ));
     }
     key
 }
@@ -144,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_masked_wherever_they_stand() {
+    fn addresses_are_masked_anywhere_in_a_line() {
         for (line, expected) in [
             ("to=<alice@example.org>, relay=x", "to=<a***@example.org>, relay=x"),
             ("from=<>, x", "from=<>, x"),
@@ -170,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_of_the_whole_address_and_of_the_key() {
+    fn a_hash_depends_on_the_whole_address_and_on_the_key() {
         let line = |address: &str| format!("to=<{address}>, x").into_bytes();
         let redactor = Redactor::with_key(&[7; KEY_SIZE]);
         let hashed = redactor.apply(line("alice@example.org"));
@@ -186,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_outlives_the_process() {
+    fn the_key_is_kept_across_restarts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let first = key(&path);
@@ -194,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_stay() {
+    fn bytes_that_are_not_utf_8_stay() {
         assert_eq!(Redactor::Mask.apply(b"\xff <alice@b> \xfe".to_vec()), b"\xff <a***@b> \xfe");
         assert_eq!(Redactor::Off.apply(b"alice@b".to_vec()), b"alice@b");
     }

@@ -1,9 +1,9 @@
-//! Lines that wait for a standard output that stalls. Bounded: in memory, then on disk.
+//! Lines waiting for a stalled standard output: first in memory, then on disk, both bounded.
 //!
-//! A reader of the log can stand still for minutes; Postfix must not. Up to [`IN_MEMORY`] bytes of
-//! lines are kept in memory. Beyond that only what became of a message is kept, in a file without a
-//! name on the queue's volume, up to [`ON_DISK`] bytes; the other lines are counted. That is room for
-//! ten minutes of 1,000 deliveries a second. Lines leave in the order in which they came.
+//! Whatever reads the log can stall for minutes; Postfix must not. Up to [`MAX_IN_MEMORY`] bytes of
+//! lines are kept in memory. Beyond that only delivery results are kept, up to [`MAX_ON_DISK`] bytes
+//! in an unlinked file on the queue's volume; all other lines are dropped and counted. That is room for
+//! ten minutes at 1,000 deliveries per second. Lines leave in the order in which they came.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -12,22 +12,23 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-pub const IN_MEMORY: usize = 8 << 20;
-/// 600,000 lines of up to 435 bytes; a delivery's line has about 250.
-pub const ON_DISK: u64 = 256 << 20;
-/// What a line costs beside its bytes.
+/// Bytes of lines in memory, [`OVERHEAD`] included.
+pub const MAX_IN_MEMORY: usize = 8 << 20;
+/// Bytes of lines on disk: 600,000 lines of up to 435 bytes. A delivery takes about 250.
+pub const MAX_ON_DISK: u64 = 256 << 20;
+/// What a line costs in memory besides its own bytes.
 const OVERHEAD: usize = 64;
-/// As much is read back at once.
+/// Bytes read back at once.
 const CHUNK: usize = 64 << 10;
 
-/// A line as Postfix wrote it, and when it came.
+/// A line as Postfix wrote it, and when it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub time: SystemTime,
     pub line: Vec<u8>,
 }
 
-/// Lines that were left out since the last time somebody asked.
+/// Lines dropped since this was last asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gap {
     pub deliveries: u64,
@@ -44,15 +45,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// `folder` is where the file is made when it is needed.
+    /// The overflow file is created in `folder` when it is first needed.
     pub fn new(folder: &Path) -> Self {
         let overflow = Overflow { folder: folder.to_path_buf(), file: None, read: 0, written: 0 };
         Self { memory: VecDeque::new(), used: 0, overflow, gap: Gap::default() }
     }
 
     pub fn push(&mut self, entry: Entry, is_delivery: bool) {
-        // What is on disk is older than what comes now.
-        let has_room = self.used + entry.line.len() + OVERHEAD <= IN_MEMORY;
+        // While there are lines on disk, new ones queue up behind them.
+        let has_room = self.used + entry.line.len() + OVERHEAD <= MAX_IN_MEMORY;
         if self.overflow.is_empty() && has_room {
             self.used += entry.line.len() + OVERHEAD;
             self.memory.push_back(entry);
@@ -80,7 +81,7 @@ impl Store {
     }
 }
 
-/// A file of records: milliseconds since 1970, length, line.
+/// A file of records: milliseconds since 1970 (8 bytes), length (4 bytes), line.
 #[derive(Debug)]
 struct Overflow {
     folder: PathBuf,
@@ -89,7 +90,8 @@ struct Overflow {
     written: u64,
 }
 
-const HEAD: usize = 12;
+/// Bytes of a record before its line.
+const HEADER: u64 = 12;
 
 impl Overflow {
     fn is_empty(&self) -> bool {
@@ -103,32 +105,32 @@ impl Overflow {
         let record =
             [milliseconds.to_le_bytes().as_slice(), &length.to_le_bytes(), &entry.line].concat();
         let end = self.written + u64::try_from(record.len()).map_err(io::Error::other)?;
-        if end > ON_DISK {
+        if end > MAX_ON_DISK {
             return Err(ErrorKind::StorageFull.into());
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(nameless_file(&self.folder)?),
+            none => none.insert(unlinked_file(&self.folder)?),
         };
-        // A part that was written on a full disk is written over by the next.
+        // What a full disk cuts short is overwritten by the next record.
         file.write_all_at(&record, self.written)?;
         self.written = end;
         Ok(())
     }
 
-    /// The oldest records, some at a time.
+    /// Reads the oldest records, up to about CHUNK bytes of them.
     fn take(&mut self) -> Vec<Entry> {
         let mut entries = Vec::new();
         let start = self.read;
         while !self.is_empty() && self.read - start < CHUNK as u64 {
             match self.take_one() {
                 Ok(entry) => entries.push(entry),
-                // A disk that gives nothing back: what is on it is lost.
+                // If the disk cannot be read, what is on it is lost.
                 Err(_) => self.read = self.written,
             }
         }
         if self.is_empty() {
-            // Gives the room back; the next stall begins at the front.
+            // Dropping the file frees its blocks; the next stall starts at the beginning.
             (self.file, self.read, self.written) = (None, 0, 0);
         }
         entries
@@ -142,15 +144,15 @@ impl Overflow {
         file.read_exact_at(&mut length, self.read + 8)?;
         let length = u32::from_le_bytes(length);
         let mut line = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        file.read_exact_at(&mut line, self.read + HEAD as u64)?;
-        self.read += HEAD as u64 + u64::from(length);
+        file.read_exact_at(&mut line, self.read + HEADER)?;
+        self.read += HEADER + u64::from(length);
         let since_1970 = Duration::from_millis(u64::from_le_bytes(milliseconds));
         Ok(Entry { time: SystemTime::UNIX_EPOCH + since_1970, line })
     }
 }
 
-/// Ends with the process, however that ends.
-fn nameless_file(folder: &Path) -> io::Result<File> {
+/// A file without a name, which vanishes with the process however that ends.
+fn unlinked_file(folder: &Path) -> io::Result<File> {
     let path = folder.join(".log-overflow");
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -182,19 +184,19 @@ mod tests {
         let entries: Vec<_> = (0..3000).map(|number| entry(number, 8000)).collect();
         for (number, entry) in entries.iter().enumerate() {
             store.push(entry.clone(), true);
-            // A file without a name leaves nothing behind.
+            // The overflow file has no name.
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{number}");
         }
-        assert!(store.used <= IN_MEMORY);
+        assert!(store.used <= MAX_IN_MEMORY);
         assert_eq!(drain(&mut store), entries);
         assert_eq!(store.take_gap(), Gap::default());
-        // Afterwards memory is used again.
+        // After that, lines go to memory again.
         store.push(entries[0].clone(), false);
         assert_eq!(drain(&mut store), entries[..1]);
     }
 
     #[test]
-    fn only_deliveries_go_to_disk_and_the_rest_is_counted() {
+    fn only_deliveries_go_to_disk_and_other_lines_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::new(folder.path());
         for number in 0..3000 {
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_without_room_costs_lines_that_are_counted() {
+    fn lines_lost_to_a_full_disk_are_counted() {
         let mut store = Store::new(Path::new("/nowhere"));
         for number in 0..2000 {
             store.push(entry(number, 8000), true);
@@ -219,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_has_a_bound() {
+    fn the_file_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let mut overflow =
             Overflow { folder: folder.path().to_path_buf(), file: None, read: 0, written: 0 };
         overflow.append(&entry(1, 8)).unwrap();
-        overflow.written = ON_DISK - 10;
+        overflow.written = MAX_ON_DISK - 10;
         assert_eq!(overflow.append(&entry(2, 8)).unwrap_err().kind(), ErrorKind::StorageFull);
     }
 }

@@ -1,4 +1,4 @@
-//! A message in the queue as postqueue tells it, and which messages are meant. Pure.
+//! A message as postqueue lists it, and which messages a command selects. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ pub struct Entry {
     pub size: u64,
     /// Empty for the null sender.
     pub sender: String,
-    /// Who logged in to send it; postqueue does not know.
+    /// The login it was submitted with, which postqueue does not report.
     pub user: Option<String>,
     pub recipients: Vec<Recipient>,
 }
@@ -22,7 +22,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     pub address: String,
-    /// Why it was not delivered yet.
+    /// Why the last delivery attempt failed.
     pub reason: Option<String>,
 }
 
@@ -45,13 +45,14 @@ impl Entry {
     }
 }
 
-/// Reads the output of `postqueue -j`: one JSON object a line.
+/// Parses the output of `postqueue -j`: one JSON object per line.
 pub fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     text.lines()
         .map(|line| {
             let value: Value = serde_json::from_str(line)
-                .with_context(|| format!("postqueue said what is no JSON: {line}"))?;
-            entry(&value).with_context(|| format!("postqueue left something out: {line}"))
+                .with_context(|| format!("postqueue printed a line that is not JSON: {line}"))?;
+            entry(&value)
+                .with_context(|| format!("postqueue printed a message with fields missing: {line}"))
         })
         .collect()
 }
@@ -69,14 +70,14 @@ fn entry(value: &Value) -> Option<Entry> {
         queue: text("queue_name")?,
         arrival: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?,
         size: value.get("message_size")?.as_u64()?,
-        // postqueue's own word for the null sender.
+        // How postqueue prints the null sender.
         sender: text("sender").map(|sender| sender.replace("MAILER-DAEMON", ""))?,
         user: None,
         recipients: recipients.collect::<Option<_>>()?,
     })
 }
 
-/// Which messages are meant: those for which everything holds that is set.
+/// Which messages a command works on: those that match every condition that is set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     pub ids: Vec<String>,
@@ -98,14 +99,14 @@ impl Selection {
             && self.before.is_none_or(|before| entry.arrival <= before)
     }
 
-    /// Names of users are lower case; the operator's need not be.
+    /// User names are lower case; what the operator typed need not be.
     pub fn matches_user(&self, entry: &Entry) -> bool {
         let user = entry.user.as_deref().unwrap_or_default();
         self.user.as_ref().is_none_or(|wanted| wanted.to_lowercase() == user.to_lowercase())
     }
 }
 
-/// `@example.org` stands for all of a domain, and `<>` for the null sender.
+/// `@example.org` matches every address of a domain, and `<>` the null sender.
 fn is_address(wanted: &str, address: &str) -> bool {
     let inner = wanted.strip_prefix('<').and_then(|wanted| wanted.strip_suffix('>'));
     let wanted = inner.unwrap_or(wanted).to_lowercase();
@@ -120,7 +121,7 @@ fn is_address(wanted: &str, address: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// As Postfix 3.10.13 says it.
+    /// Output of Postfix 3.10.13.
     const POSTQUEUE: &str = r#"{"queue_name": "deferred", "queue_id": "4jXvlj465Sz1Sm1P", "arrival_time": 1795000000, "message_size": 1561, "forced_expire": false, "sender": "alice@example.org", "recipients": [{"address": "bob@example.net", "delay_reason": "connect to 192.0.2.25[192.0.2.25]:2525: Connection refused"}, {"address": "carol@example.com"}]}
 {"queue_name": "hold", "queue_id": "4jXvlj4F98z1Sm1Q", "arrival_time": 1795003600, "message_size": 12, "forced_expire": false, "sender": "MAILER-DAEMON", "recipients": [{"address": "alice@example.org"}]}
 "#;
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn postqueue_is_understood() {
+    fn the_output_of_postqueue_is_parsed() {
         let entries = parse(POSTQUEUE).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_selected_by_everything_that_is_given() {
+    fn a_message_is_selected_when_it_matches_every_condition() {
         let mut entries = parse(POSTQUEUE).unwrap();
         entries[0].user = Some("alice".to_owned());
         let some = |text: &str| Some(text.to_owned());

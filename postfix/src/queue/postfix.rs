@@ -1,4 +1,4 @@
-//! Postfix's own programs, which do the work on the queue.
+//! Runs postqueue, postsuper and postcat, which do the work on the queue.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,17 +8,17 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail};
 
+use super::directory::{QUEUE_DIRECTORY, for_each_message};
 use super::entry::Entry;
 use super::records;
-use crate::files::QUEUE;
-use crate::queue_state::for_each_message;
 
 const POSTQUEUE: &str = "/usr/sbin/postqueue";
 const POSTSUPER: &str = "/usr/sbin/postsuper";
 const POSTCAT: &str = "/usr/sbin/postcat";
 
-/// The login stands before the recipients, and there are few records before those.
-const ENVELOPE: u64 = 16 << 10;
+/// Bytes of a queue file that are read for its login, which comes before the recipients and after
+/// only a few records.
+const MAX_ENVELOPE_START: u64 = 16 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -29,7 +29,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Hold => "hold",
             Self::Release => "release",
@@ -38,16 +38,17 @@ impl Action {
         }
     }
 
-    pub fn done(self) -> &'static str {
+    /// What became of the messages, as in "2 messages held".
+    pub fn past_tense(self) -> &'static str {
         match self {
             Self::Hold => "held",
             Self::Release => "released",
-            Self::Flush => "to be delivered now",
+            Self::Flush => "scheduled for delivery now",
             Self::Delete => "deleted",
         }
     }
 
-    /// Whether it makes sense for a message in this queue.
+    /// Whether the action makes sense for a message in this queue.
     pub fn applies_to(self, queue: &str) -> bool {
         match self {
             Self::Hold | Self::Flush => queue != "hold",
@@ -66,32 +67,33 @@ impl Action {
     }
 }
 
-/// Every message, as JSON.
+/// Lists all messages as `postqueue -j` does: one JSON object per line.
 pub fn list() -> anyhow::Result<String> {
     let output = run(POSTQUEUE, &["-j"], "")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Header, and the body if it is wanted.
+/// The header of a message, and its body on request.
 pub fn content(id: &str, body: bool) -> anyhow::Result<String> {
     let what = if body { "-hbq" } else { "-hq" };
     let output = run(POSTCAT, &[what, id], "")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Reads who sent each message; one that has just left stays without.
+/// Fills in the login each message was submitted with. A message that has just left the queue gets
+/// none.
 pub fn add_users(entries: &mut [Entry]) {
     let paths = paths();
     for entry in entries {
         entry.user = paths.get(&entry.id).and_then(|path| {
             let mut start = Vec::new();
-            File::open(path).ok()?.take(ENVELOPE).read_to_end(&mut start).ok()?;
+            File::open(path).ok()?.take(MAX_ENVELOPE_START).read_to_end(&mut start).ok()?;
             records::user(&start)
         });
     }
 }
 
-/// Does it, and says for how many messages it is done.
+/// Performs the action and returns for how many messages it took effect.
 pub fn act(action: Action, ids: &[&str]) -> anyhow::Result<usize> {
     if ids.is_empty() {
         return Ok(0);
@@ -102,15 +104,16 @@ pub fn act(action: Action, ids: &[&str]) -> anyhow::Result<usize> {
         }
         return Ok(ids.len());
     }
-    // By standard input: there may be more than fit into a command line.
+    // On standard input, because the ids may not fit on a command line.
     run(POSTSUPER, &[action.option(), "-"], &(ids.join("\n") + "\n"))?;
     let paths = paths();
     let is_done = |id: &&&str| {
         let path = paths.get(**id);
-        let is_held = path.is_some_and(|path| path.starts_with(Path::new(QUEUE).join("hold")));
+        let is_held =
+            path.is_some_and(|path| path.starts_with(Path::new(QUEUE_DIRECTORY).join("hold")));
         match action {
             Action::Hold => is_held,
-            // Released ones may be delivered already.
+            // A released message may already have been delivered.
             Action::Release | Action::Flush => !is_held,
             Action::Delete => path.is_none(),
         }
@@ -121,7 +124,7 @@ pub fn act(action: Action, ids: &[&str]) -> anyhow::Result<usize> {
 fn paths() -> HashMap<String, PathBuf> {
     let mut paths = HashMap::new();
     for queue in ["incoming", "active", "deferred", "hold"] {
-        for_each_message(&Path::new(QUEUE).join(queue), &mut |path, id, _| {
+        for_each_message(&Path::new(QUEUE_DIRECTORY).join(queue), &mut |path, id, _| {
             paths.insert(id.to_owned(), path);
         });
     }
@@ -143,8 +146,8 @@ fn run(program: &str, arguments: &[&str], input: &str) -> anyhow::Result<Output>
     }
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} ended with {}: {}", output.status, said.trim());
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} failed with {}: {}", output.status, complaint.trim());
     }
     Ok(output)
 }

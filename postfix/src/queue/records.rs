@@ -1,14 +1,14 @@
-//! Who sent a message, from its queue file. Pure and total.
+//! Reads which login a message was submitted with from its queue file. Pure, and total.
 //!
-//! A queue file is a row of records: a letter, the length in groups of seven bits (the lowest first,
-//! the high bit says that more follow), and so many bytes (Postfix's rec_type.h). The envelope comes
-//! first; `A` is an attribute `name=value`, `M` begins the message.
+//! A queue file is a sequence of records: a type letter, the length in groups of seven bits (lowest
+//! first, the high bit set while more follow), and that many bytes (Postfix's rec_type.h). The
+//! envelope comes first; `A` is an attribute `name=value`, and `M` starts the message.
 
 const ATTRIBUTE: u8 = b'A';
 const MESSAGE: u8 = b'M';
 const USER: &[u8] = b"sasl_username=";
 
-/// The login with which a message came, if it came with one. `start` may end anywhere.
+/// The login a message was submitted with, if any. `start` may end in the middle of a record.
 pub fn user(start: &[u8]) -> Option<String> {
     let mut rest = start;
     loop {
@@ -27,7 +27,7 @@ pub fn user(start: &[u8]) -> Option<String> {
 
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut length = 0_usize;
-    // Four groups are 256 MiB, and no record is longer than a line.
+    // Four groups hold lengths up to 256 MiB; no record is longer than a line.
     for (at, byte) in bytes.iter().take(4).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_is_an_attribute_of_the_envelope() {
+    fn the_login_is_an_attribute_of_the_envelope() {
         let login = record(b'A', b"sasl_username=alice@example.org");
         let other = record(b'A', &[b"x=".as_slice(), &[b'y'; 300]].concat());
         let time = record(b'T', b"1795000000 123456");

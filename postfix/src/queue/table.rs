@@ -1,10 +1,10 @@
-//! The queue for people. Pure.
+//! The queue as text for a terminal. Pure.
 
 use std::time::SystemTime;
 
 use super::entry::Entry;
 
-/// Columns as wide as they need to be, and under each message why it waits.
+/// A table with columns as wide as needed, and below each message why it is waiting.
 pub fn render(entries: &[Entry], now: SystemTime) -> String {
     if entries.is_empty() {
         return "no messages\n".to_owned();
@@ -27,7 +27,7 @@ pub fn render(entries: &[Entry], now: SystemTime) -> String {
     text
 }
 
-/// Everything that is known of one message.
+/// Everything known about one message.
 pub fn details(entry: &Entry, now: SystemTime) -> String {
     let arrival = humantime::format_rfc3339_seconds(entry.arrival);
     let mut text = format!(
@@ -49,26 +49,29 @@ pub fn details(entry: &Entry, now: SystemTime) -> String {
     text
 }
 
-pub fn question(entries: &[Entry], now: SystemTime) -> String {
+/// What is about to be deleted, for the operator to confirm.
+pub fn deletion_warning(entries: &[Entry], now: SystemTime) -> String {
     let oldest = entries.iter().min_by_key(|entry| entry.arrival);
     let oldest = oldest.map(|entry| age(entry, now)).unwrap_or_default();
-    format!("{}, the oldest {oldest} old, will be deleted for good.", summary(entries))
+    format!("{}, the oldest {oldest} old, will be deleted permanently.", summary(entries))
 }
 
-pub fn result(done: &str, count: usize, of: usize) -> String {
-    let rest = match of - count {
+/// The outcome of an action that took effect for `count` of `total` messages.
+pub fn result(past_tense: &str, count: usize, total: usize) -> String {
+    let rest = match total - count {
         0 => String::new(),
-        rest => format!("; {rest} left the queue or were moved meanwhile"),
+        rest => format!("; {rest} had left the queue or moved to another one"),
     };
-    format!("{} {done}{rest}", messages(count))
+    format!("{} {past_tense}{rest}", messages(count))
 }
 
-/// Text of strangers on an operator's terminal: newlines stay, nothing else that controls one.
+/// Text from strangers, safe for the operator's terminal: of all control characters only newline and
+/// tab stay.
 pub fn printable(text: &str) -> String {
-    let is_dangerous = |c: char| {
+    let is_unsafe = |c: char| {
         (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c)
     };
-    text.chars().map(|c| if is_dangerous(c) { '?' } else { c }).collect()
+    text.chars().map(|c| if is_unsafe(c) { '?' } else { c }).collect()
 }
 
 fn row(entry: &Entry, now: SystemTime) -> [String; 7] {
@@ -95,7 +98,7 @@ fn row(entry: &Entry, now: SystemTime) -> [String; 7] {
 fn line(cells: &[String; 7], widths: &[usize]) -> String {
     let mut text = String::new();
     for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        // Numbers stand under each other.
+        // Ages and sizes are right-aligned.
         match at {
             2 | 3 => text.push_str(&format!("{cell:>width$}  ")),
             _ => text.push_str(&format!("{cell:<width$}  ")),
@@ -104,7 +107,7 @@ fn line(cells: &[String; 7], widths: &[usize]) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// Each reason once, with how many recipients it is for when not for all.
+/// Each distinct reason once, with the number of recipients it applies to unless that is all.
 fn reasons(entry: &Entry) -> Vec<String> {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for reason in entry.recipients.iter().filter_map(|recipient| recipient.reason.as_deref()) {
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_for_people() {
+    fn the_table_shows_each_message_with_its_reasons() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(90_000);
         assert_eq!(
             render(&entries(), now),
@@ -214,13 +217,13 @@ ID                QUEUE     AGE  SIZE  USER   SENDER             RECIPIENT
         );
         assert_eq!(render(&[], now), "no messages\n");
         assert_eq!(
-            question(&entries(), now),
-            "2 messages, 13M, the oldest 1d old, will be deleted for good."
+            deletion_warning(&entries(), now),
+            "2 messages, 13M, the oldest 1d old, will be deleted permanently."
         );
     }
 
     #[test]
-    fn one_message_is_shown_with_each_recipient() {
+    fn details_list_each_recipient() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(59);
         let entry = &entries()[0];
         assert_eq!(
@@ -243,11 +246,11 @@ recipient  dave@example.com
     }
 
     #[test]
-    fn what_was_done_is_counted() {
+    fn a_result_counts_the_messages() {
         assert_eq!(result("deleted", 1, 1), "1 message deleted");
         assert_eq!(
             result("held", 2, 3),
-            "2 messages held; 1 left the queue or were moved meanwhile"
+            "2 messages held; 1 had left the queue or moved to another one"
         );
     }
 }

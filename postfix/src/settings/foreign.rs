@@ -1,8 +1,10 @@
-//! Variables that people bring along from other images, and those that Kubernetes puts there.
+//! Variables that people bring along from other images, and those that Kubernetes sets.
 
 use std::net::IpAddr;
 
-/// What the well-known images call it, and what to do here. boky/postfix, wader/postfix-relay,
+use super::environment::Environment;
+
+/// Names in well-known images and their counterparts here: boky/postfix, wader/postfix-relay,
 /// cplieger/docker-smtp-relay, juanluisbaptiste/docker-postfix, panubo/docker-postfix,
 /// docker-mailserver, Mailu, mailcow and some smaller ones.
 const FOREIGN: &[(&str, &str)] = &[
@@ -42,7 +44,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("SASL_Passwds", USE_USERS),
     (
         "ALLOW_EMPTY_SENDER_DOMAINS",
-        "leave it out: without ALLOWED_SENDER_DOMAINS any sender may be used",
+        "remove it: without ALLOWED_SENDER_DOMAINS any sender address is accepted",
     ),
     ("MESSAGE_RATELIMIT", "use RATE_LIMIT_USER, like 200/day"),
     ("AUTH_RATELIMIT_IP", "use LOGIN_FAILURES_ADDRESS"),
@@ -52,7 +54,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("RELAY_STRICT_SENDER_MYDOMAIN", "use ALLOWED_SENDER_DOMAINS"),
     (
         "RELAY_MODE",
-        "use ALLOWED_NETWORKS for clients without, and relay user add for clients with a login",
+        "use ALLOWED_NETWORKS for clients without a login, and relay user add for clients with one",
     ),
     // Names.
     ("SERVER_HOSTNAME", USE_HOSTNAME),
@@ -72,36 +74,45 @@ const FOREIGN: &[(&str, &str)] = &[
     // The rest.
     ("SIZELIMIT", "use MESSAGE_SIZE_LIMIT"),
     ("MASQUERADED_DOMAINS", "use POSTFIX_masquerade_domains"),
-    ("SMTP_HEADER_CHECKS", "use POSTFIX_smtp_header_checks, with a table that you mount"),
-    ("ALWAYS_ADD_MISSING_HEADERS", "leave it out: missing headers are always added"),
+    (
+        "SMTP_HEADER_CHECKS",
+        "use POSTFIX_smtp_header_checks, with a table mounted into the container",
+    ),
+    ("ALWAYS_ADD_MISSING_HEADERS", "remove it: missing headers are always added"),
     ("SMTPUTF8_ENABLE", "use POSTFIX_smtputf8_enable"),
     ("ANONYMIZE_EMAILS", "use LOG_REDACT=mask or hash"),
     ("INBOUND_DEBUGGING", "use LOG_LEVEL=debug"),
     ("POSTCONF", USE_POSTFIX),
-    ("XOAUTH2_CLIENT_ID", "is not possible here; use RELAYHOST_USERNAME with an app password"),
+    ("XOAUTH2_CLIENT_ID", "XOAUTH2 is not supported; use RELAYHOST_USERNAME with an app password"),
 ];
 
 const USE_RELAYHOST: &str = "use RELAYHOST, like RELAYHOST=smtp.example.net:587";
 const SMTP_SERVER: &str = "use RELAYHOST, like RELAYHOST=smtp.example.net:587, and for its login \
-                           RELAYHOST_USERNAME and RELAYHOST_PASSWORD: SMTP_USERNAME and SMTP_PASSWORD \
-                           are the login of your clients here";
+                           RELAYHOST_USERNAME and RELAYHOST_PASSWORD; here SMTP_USERNAME and \
+                           SMTP_PASSWORD are the login of your own clients";
 const USE_USERNAME: &str = "use RELAYHOST_USERNAME";
 const USE_PASSWORD: &str = "use RELAYHOST_PASSWORD or RELAYHOST_PASSWORD_FILE";
 const USE_NETWORKS: &str = "use ALLOWED_NETWORKS";
 const USE_USERS: &str = "use SMTP_USERNAME and SMTP_PASSWORD, or relay user add for more users";
 const USE_HOSTNAME: &str = "use RELAY_MYHOSTNAME";
 const USE_CERTIFICATE: &str = "use TLS_CERT and TLS_KEY";
-const USE_POSTFIX: &str = "use POSTFIX_<parameter>, one variable for each";
+const USE_POSTFIX: &str = "use POSTFIX_<parameter>, one variable per parameter";
 
-/// What to do about a variable of another image.
+/// What to use instead of a variable of another image.
 pub fn advice(name: &str) -> Option<&'static str> {
     let known = FOREIGN.iter().find(|(foreign, _)| *foreign == name).map(|(_, advice)| *advice);
     known.or_else(|| name.starts_with("POSTCONF_").then_some(USE_POSTFIX))
 }
 
-/// Whether Kubernetes (or Docker's old links) put it there, for a service whose name begins like
-/// our variables: `RELAY_SERVICE_HOST=10.0.0.1`, `RELAY_PORT=tcp://10.0.0.1:587`.
-pub fn is_service_link(name: &str, value: &str) -> bool {
+/// Whether a variable is a service link.
+pub fn is_service_link_in(environment: &Environment, name: &str) -> bool {
+    let value = environment.get(name).and_then(|value| value.to_str());
+    value.is_some_and(|value| is_service_link(name, value))
+}
+
+/// Whether Kubernetes (or Docker's legacy links) set it, for a service whose name starts like our
+/// variables: `RELAY_SERVICE_HOST=10.0.0.1`, `RELAY_PORT=tcp://10.0.0.1:587`.
+fn is_service_link(name: &str, value: &str) -> bool {
     let is_address = |text: &str| {
         let rest = ["tcp://", "udp://", "sctp://"].iter().find_map(|kind| text.strip_prefix(kind));
         rest.is_some_and(|rest| rest.rsplit_once(':').is_some_and(|(_, port)| is_port(port)))
@@ -112,11 +123,11 @@ pub fn is_service_link(name: &str, value: &str) -> bool {
     if name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
         return is_port(value);
     }
-    let Some((_, behind)) = name.split_once("_PORT") else { return false };
-    let Some(behind) = behind.strip_prefix('_') else {
-        return behind.is_empty() && is_address(value);
+    let Some((_, suffix)) = name.split_once("_PORT") else { return false };
+    let Some(suffix) = suffix.strip_prefix('_') else {
+        return suffix.is_empty() && is_address(value);
     };
-    let mut parts = behind.split('_');
+    let mut parts = suffix.split('_');
     let (port, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if !is_port(port) || !["TCP", "UDP", "SCTP"].contains(&kind) {
         return false;
@@ -139,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn service_links_are_told_from_settings_by_name_and_value() {
+    fn service_links_are_recognised_by_name_and_value() {
         for (name, value) in [
             ("RELAY_SERVICE_HOST", "10.0.0.1"),
             ("RELAY_SERVICE_HOST", "fd00::1"),
@@ -170,10 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn every_advice_names_a_setting_that_exists_or_says_that_there_is_none() {
+    fn advice_only_names_settings_that_exist() {
         let known = super::super::variables::known_names();
         for (foreign, advice) in FOREIGN {
-            assert!(!known.iter().any(|name| name == foreign), "{foreign} is ours");
+            assert!(!known.iter().any(|name| name == foreign), "{foreign} is a setting");
             let words = advice.split([' ', ',', ':', '=']);
             let names = words.filter(|word| {
                 word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
@@ -181,7 +192,7 @@ mod tests {
             for name in names {
                 assert!(
                     known.iter().any(|known| known == name),
-                    "{foreign}: {name} is none of ours"
+                    "{foreign}: {name} is not a setting"
                 );
             }
         }

@@ -1,18 +1,20 @@
-//! One next hop: a host, its port, and the login there.
+//! One next hop: host, port, login and TLS level.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::environment::{Problem, Reader, Secret};
+use super::environment::Problem;
 use super::hostname;
+use super::reader::Reader;
+use super::secret::Secret;
 use super::tls_level::TlsLevel;
 use super::variables::Variable;
 
-/// Where submission with login goes (RFC 6409).
+/// Message submission, which takes a login (RFC 6409 3.1).
 const SUBMISSION_PORT: u16 = 587;
-/// Where mail goes without login (RFC 5321).
+/// SMTP between servers, without a login (RFC 5321 4.5.4.2).
 const SMTP_PORT: u16 = 25;
-/// Where TLS begins with the first byte (RFC 8314).
+/// Submission with implicit TLS (RFC 8314 3.3).
 const IMPLICIT_TLS_PORT: u16 = 465;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub struct NextHop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     pub username: String,
-    pub password: Secret,
+    /// `None` once it was handed to Postfix and wiped.
+    pub password: Option<Secret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +51,13 @@ impl NextHop {
         let (host, port) = parse_host_and_port(host)?;
         if login.is_some() && matches!(host, Host::Address(_)) {
             return Err(
-                "a login needs a host name here, because the certificate of the next hop is \
-                        checked against it; give the address a name, by extra_hosts in compose.yaml"
+                "with a login the next hop must be a host name, because its certificate is checked \
+                 against it; give the address a name with extra_hosts in compose.yaml"
                     .to_owned(),
             );
         }
         let port = port.unwrap_or(if login.is_some() { SUBMISSION_PORT } else { SMTP_PORT });
-        let level = TlsLevel::usual(login.is_some(), port == IMPLICIT_TLS_PORT);
+        let level = TlsLevel::default_for(login.is_some(), port == IMPLICIT_TLS_PORT);
         Ok(Self { host, port, login, level })
     }
 
@@ -62,20 +65,29 @@ impl NextHop {
         self.port == IMPLICIT_TLS_PORT
     }
 
-    /// Why this hop cannot be spoken to so.
+    /// Why this next hop cannot be used with a TLS level; `None` if it can.
     pub fn objection_to(&self, level: TlsLevel) -> Option<&'static str> {
         level.objection(self.login.is_some(), self.implicit_tls())
     }
 
-    /// The line of Postfix's password table, which is keyed by the next hop as `relayhost` has it.
+    /// Wipes the password. That there is a login stays known, because main.cf depends on it.
+    pub fn wipe_password(&mut self) {
+        if let Some(login) = &mut self.login {
+            login.password = None;
+        }
+    }
+
+    /// The line for Postfix's password table, whose key is the next hop as `relayhost` has it. `None`
+    /// without a login, and after the password was wiped.
     pub fn password_line(&self) -> Option<Secret> {
         let login = self.login.as_ref()?;
-        Some(Secret::new(format!("{self} {}:{}\n", login.username, login.password.reveal())))
+        let password = login.password.as_ref()?;
+        Some(Secret::new(format!("{self} {}:{}\n", login.username, password.reveal())))
     }
 }
 
-/// The form of Postfix's `relayhost`, which is also the key in the password table. The brackets
-/// keep Postfix from looking for an MX record: the next hop is this host and no other.
+/// The syntax of Postfix's `relayhost`, which is also the key in the password table. The brackets
+/// suppress the MX lookup: the next hop is this very host.
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
@@ -96,7 +108,7 @@ pub fn read(reader: &mut Reader<'_>, names: Names) -> Option<NextHop> {
     for variable in [names.host, names.username, names.password] {
         if wants_login && !reader.is_set(variable) {
             let advice = format!(
-                "must be set too, because a login for the next hop needs {}, {} and {}",
+                "must be set too, because a login at the next hop needs {}, {} and {}",
                 names.host.name, names.username.name, names.password.name
             );
             reader.problems.push(Problem::without_value(variable.name, advice));
@@ -104,26 +116,20 @@ pub fn read(reader: &mut Reader<'_>, names: Names) -> Option<NextHop> {
     }
     let text = reader.text(names.host)?;
     let login = match (username, password) {
-        (Some(username), Some(password)) => Some(Login { username, password }),
-        // What is missing was said; the host is still checked as one with a login.
-        _ if wants_login => Some(Login::unknown()),
+        (Some(username), Some(password)) => Some(Login { username, password: Some(password) }),
+        // What is missing was reported; the host is still checked as one with a login.
+        _ if wants_login => Some(Login { username: String::new(), password: None }),
         _ => None,
     };
     let hop = NextHop::new(&text, login);
     hop.map_err(|advice| reader.problems.push(mistake_in_host(names, &text, &advice))).ok()
 }
 
-impl Login {
-    fn unknown() -> Self {
-        Self { username: String::new(), password: Secret::new(String::new()) }
-    }
-}
-
 fn mistake_in_host(names: Names, text: &str, advice: &str) -> Problem {
     if text.contains('@') {
-        // What stands before an @ may be a password, so the value is not shown.
+        // There may be a password before the @, so the value is not shown.
         let advice = format!(
-            "{advice}; the login belongs into {} and {}",
+            "{advice}; set the login with {} and {}",
             names.username.name, names.password.name
         );
         return Problem::without_value(names.host.name, advice);
@@ -135,7 +141,9 @@ fn parse_host_and_port(text: &str) -> Result<(Host, Option<u16>), String> {
     const FORMS: &str = "must be a host like mail.example.org, mail.example.org:587, 192.0.2.1:25 \
                          or [2001:db8::1]:25";
     if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Err(format!("an IPv6 address needs brackets; write [{address}]:{SMTP_PORT}"));
+        return Err(format!(
+            "must have brackets around an IPv6 address; write [{address}]:{SMTP_PORT}"
+        ));
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']').ok_or(FORMS)? {
@@ -158,25 +166,30 @@ fn parse_port(text: &str) -> Result<u16, String> {
     let is_number = text.chars().all(|character| character.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if is_number && port > 0 => Ok(port),
-        _ => Err("the port behind the colon must be a number from 1 to 65535".to_owned()),
+        _ => Err("the port after the colon must be a number from 1 to 65535".to_owned()),
     }
 }
 
-/// Postfix's table holds `name:password` in one line and trims spaces around it.
+/// Checks that a user name fits into Postfix's table, which has `name:password` on one line and strips
+/// spaces around it.
 pub fn parse_username(text: &str) -> Result<String, String> {
     if text.contains(':') {
-        return Err("must not contain a colon, which ends the name in Postfix's table".to_owned());
+        return Err(
+            "must not contain a colon, which separates name and password in Postfix's table"
+                .to_owned(),
+        );
     }
     if text.contains(char::is_control) || text.starts_with(' ') {
-        return Err("must be one line that does not begin with a space".to_owned());
+        return Err("must be one line and not start with a space".to_owned());
     }
     Ok(text.to_owned())
 }
 
+/// Checks that a password fits into Postfix's table.
 pub fn check_password(password: &Secret) -> Result<(), String> {
     let text = password.reveal();
     if text.contains(char::is_control) || text.ends_with(' ') {
-        return Err("must be one line that does not end with a space".to_owned());
+        return Err("must be one line and not end with a space".to_owned());
     }
     Ok(())
 }
@@ -198,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_of_relayhost_become_postfix_s() {
+    fn relayhost_is_rewritten_to_postfix_s_syntax() {
         for (text, without_login, with_login) in [
             ("mail.example.org", "[mail.example.org]:25", "[mail.example.org]:587"),
             ("mail.example.org:2525", "[mail.example.org]:2525", "[mail.example.org]:2525"),
@@ -216,20 +229,21 @@ mod tests {
             let login = [("RELAYHOST_USERNAME", "me"), ("RELAYHOST_PASSWORD", "hunter2")];
             let (next_hop, problems) =
                 read_from(&[[("RELAYHOST", text)].as_slice(), &login].concat());
-            // Postfix does not compare a certificate with an address.
+            // Postfix does not match a certificate against an address.
             let is_address = without_login.contains("192.0.2.1") || without_login.contains("::");
-            let expected = if is_address { "a login needs a host name here" } else { "" };
+            let expected =
+                if is_address { "with a login the next hop must be a host name" } else { "" };
             assert!(problems.concat().contains(expected), "{problems:?}");
             assert_eq!(problems.is_empty(), !is_address, "{problems:?}");
             let Some(next_hop) = next_hop else { continue };
             assert_eq!(next_hop.to_string(), with_login);
             assert_eq!(next_hop.implicit_tls(), text.ends_with(":465"));
-            assert_eq!(next_hop.login.unwrap().password.reveal(), "hunter2");
+            assert_eq!(next_hop.login.unwrap().password.unwrap().reveal(), "hunter2");
         }
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn an_invalid_host_is_refused() {
         for (text, expected) in [
             ("2001:db8::1", "write [2001:db8::1]:25"),
             ("mail.example.org:", "a number from 1 to 65535"),
@@ -252,15 +266,15 @@ mod tests {
     }
 
     #[test]
-    fn a_login_in_relayhost_is_not_shown() {
+    fn a_login_inside_relayhost_is_not_shown() {
         let (_, problems) = read_from(&[("RELAYHOST", "me:hunter2@mail.example.org")]);
         let problems = problems.concat();
-        assert!(problems.contains("belongs into RELAYHOST_USERNAME"), "{problems}");
+        assert!(problems.contains("set the login with RELAYHOST_USERNAME"), "{problems}");
         assert!(!problems.contains("hunter2"), "{problems}");
     }
 
     #[test]
-    fn a_login_is_whole_or_absent() {
+    fn a_login_is_complete_or_absent() {
         const HOST: (&str, &str) = ("RELAYHOST", "mail.example.org");
         const NAME: (&str, &str) = ("RELAYHOST_USERNAME", "me");
         const PASSWORD: (&str, &str) = ("RELAYHOST_PASSWORD", "hunter2");
@@ -280,12 +294,12 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_postfix_s_table_cannot_hold_are_refused_and_passwords_not_shown() {
+    fn credentials_that_do_not_fit_postfix_s_table_are_refused_and_passwords_not_shown() {
         for (name, password, expected) in [
             ("me:you", "x", "RELAYHOST_USERNAME=me:you: must not contain a colon"),
             ("me\nyou", "x", "RELAYHOST_USERNAME=me\\nyou: must be one line"),
-            (" me", "x", "RELAYHOST_USERNAME= me: must be one line that does not begin"),
-            ("me", "hunter2 ", "RELAYHOST_PASSWORD: must be one line that does not end"),
+            (" me", "x", "RELAYHOST_USERNAME= me: must be one line and not start"),
+            ("me", "hunter2 ", "RELAYHOST_PASSWORD: must be one line and not end"),
             ("me", "hunter2\nx", "RELAYHOST_PASSWORD: must be one line"),
         ] {
             let (_, problems) = read_from(&[

@@ -1,24 +1,56 @@
-//! POSTFIX_<parameter> and POSTFIXMASTER_<service>__<type>__<parameter>: what no variable of ours is for.
+//! POSTFIX_<parameter> and POSTFIXMASTER_<service>__<type>__<parameter>: any parameter of Postfix that
+//! no other variable sets.
 //!
-//! They come last, behind everything that is rendered. A value is one line of main.cf, whatever is
-//! in it: newlines become spaces, so that Postfix reads exactly what was checked here.
+//! Only names and syntax are checked here; whether a value would do harm is for whoever writes Postfix's
+//! files to say. A value is one line of main.cf: newlines become spaces, so that Postfix reads
+//! exactly what was checked.
 
 use super::environment::{Environment, Problem};
-use super::guard::{self, Objection};
-use super::{parameters, variables};
+use super::{foreign, parameters};
 
 const MAIN: &str = "POSTFIX_";
 const MASTER: &str = "POSTFIXMASTER_";
-/// Between the parts of a name, because a variable's name can hold no slash.
+/// Separates the parts of a name, because a variable's name cannot contain a slash.
 const SEPARATOR: &str = "__";
 
-/// Names that people know the ports by.
+/// Names under which people know the ports.
 const PORT_NAMES: &[(&str, &str)] =
     &[("smtp", "25"), ("submission", "587"), ("submissions", "465"), ("smtps", "465")];
 
+/// Parameters that a variable of this relay sets.
+const OURS: &[(&str, &str)] = &[
+    ("inet_protocols", "INET_PROTOCOLS"),
+    ("message_size_limit", "MESSAGE_SIZE_LIMIT"),
+    ("mydomain", "RELAY_DOMAIN"),
+    ("myhostname", "RELAY_MYHOSTNAME"),
+    ("mynetworks", "ALLOWED_NETWORKS"),
+    ("myorigin", "RELAY_DOMAIN"),
+    ("relayhost", "RELAYHOST"),
+    ("smtp_fallback_relay", "RELAYHOST_FALLBACK"),
+    ("sender_dependent_relayhost_maps", "RELAYHOST_MAP"),
+    ("sender_dependent_default_transport_maps", "RELAYHOST_MAP"),
+    ("smtp_sender_dependent_authentication", "RELAYHOST_MAP"),
+    ("smtp_sasl_auth_enable", "RELAYHOST_USERNAME and RELAYHOST_PASSWORD"),
+    ("smtp_sasl_password_maps", "RELAYHOST_USERNAME and RELAYHOST_PASSWORD"),
+    ("smtp_tls_CAfile", "TLS_CA"),
+    ("smtp_tls_security_level", "RELAYHOST_TLS_LEVEL"),
+    ("smtp_tls_wrappermode", "RELAYHOST with port 465"),
+    ("smtp_use_tls", "RELAYHOST_TLS_LEVEL"),
+    ("smtp_enforce_tls", "RELAYHOST_TLS_LEVEL"),
+    ("smtp_tls_chain_files", "RELAYHOST_CERT and RELAYHOST_KEY"),
+    ("smtp_tls_cert_file", "RELAYHOST_CERT and RELAYHOST_KEY"),
+    ("smtp_tls_key_file", "RELAYHOST_CERT and RELAYHOST_KEY"),
+    ("smtpd_tls_chain_files", "TLS_CERT and TLS_KEY"),
+    ("smtpd_tls_cert_file", "TLS_CERT and TLS_KEY"),
+    ("smtpd_tls_key_file", "TLS_CERT and TLS_KEY"),
+    ("smtpd_tls_security_level", "ENABLE_TLS"),
+    ("smtpd_use_tls", "ENABLE_TLS"),
+    ("smtpd_enforce_tls", "ENABLE_TLS"),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
-    /// As the operator wrote it.
+    /// The name of the variable.
     pub variable: String,
     pub parameter: String,
     pub value: String,
@@ -35,27 +67,34 @@ pub struct ServiceOverride {
 pub struct Overrides {
     pub main: Vec<Override>,
     pub services: Vec<ServiceOverride>,
-    /// What was let through because the operator insists.
+    /// ALLOW_UNSAFE_POSTFIX: what would be refused is set, with a warning.
+    pub unsafe_allowed: bool,
     pub warnings: Vec<String>,
 }
 
-/// Whether a name is read here, and nowhere else.
-pub fn is_ours(name: &str) -> bool {
+/// Whether a variable sets a parameter of Postfix.
+pub fn is_override(name: &str) -> bool {
     name.starts_with(MAIN) || name.starts_with(MASTER)
+}
+
+/// The variable of this relay that sets a parameter in main.cf.
+pub fn variable_for(parameter: &str) -> Option<&'static str> {
+    OURS.iter().find(|(name, _)| *name == parameter).map(|(_, variable)| *variable)
 }
 
 /// Reads every override; `unsafe_allowed` is ALLOW_UNSAFE_POSTFIX.
 pub fn read(environment: &Environment, unsafe_allowed: bool) -> (Overrides, Vec<Problem>) {
-    let mut overrides = Overrides::default();
+    let mut overrides = Overrides { unsafe_allowed, ..Overrides::default() };
     let mut problems = Vec::new();
-    let ours = |name: &&str| is_ours(name) && !variables::is_service_link(environment, name);
-    for variable in environment.names().filter(ours) {
+    let is_ours =
+        |name: &&str| is_override(name) && !foreign::is_service_link_in(environment, name);
+    for variable in environment.names().filter(is_ours) {
         let Some(value) = environment.get(variable) else { continue };
         let Some(value) = value.to_str() else {
             problems.push(Problem::without_value(variable, "is not valid UTF-8"));
             continue;
         };
-        if let Err(problem) = overrides.add(variable, value, unsafe_allowed) {
+        if let Err(problem) = overrides.add(variable, value) {
             problems.push(problem);
         }
     }
@@ -63,27 +102,20 @@ pub fn read(environment: &Environment, unsafe_allowed: bool) -> (Overrides, Vec<
 }
 
 impl Overrides {
-    fn add(&mut self, variable: &str, value: &str, unsafe_allowed: bool) -> Result<(), Problem> {
+    fn add(&mut self, variable: &str, value: &str) -> Result<(), Problem> {
         let (service, parameter) = parse_name(variable)?;
-        let problem = |advice: String| shown(variable, &parameter, value, advice);
-        let value = one_line(value).map_err(problem)?;
+        let (variable, value) = (variable.to_owned(), value.to_owned());
+        let mut set = Override { variable, parameter, value };
+        set.value = one_line(&set.value).map_err(|advice| set.problem(advice))?;
         if service.is_some() {
-            check_braces(&value).map_err(problem)?;
-        }
-        if let Some(objection) = guard::objection(&parameter, &value, service.is_some()) {
-            let advice = match (&objection, unsafe_allowed) {
-                (Objection::Ours(variable), _) => format!("is set by {variable} here: use that"),
-                (Objection::Harm(harm), true) => harm.clone(),
-                (Objection::Harm(harm), false) => {
-                    format!("{harm} (ALLOW_UNSAFE_POSTFIX=true sets it all the same)")
-                }
-            };
-            if !unsafe_allowed {
-                return Err(problem(advice));
+            check_braces(&set.value).map_err(|advice| set.problem(advice))?;
+        } else if let Some(ours) = variable_for(&set.parameter) {
+            let problem = set.problem(format!("is set by {ours}; use that instead"));
+            if !self.unsafe_allowed {
+                return Err(problem);
             }
-            self.warnings.push(format!("{}; ALLOW_UNSAFE_POSTFIX lets it be", problem(advice)));
+            self.warnings.push(set_anyway(&problem));
         }
-        let set = Override { variable: variable.to_owned(), parameter, value };
         match service {
             Some(service) => self.services.push(ServiceOverride { service, set }),
             None => self.main.push(set),
@@ -92,12 +124,20 @@ impl Overrides {
     }
 }
 
-/// A password may stand in a table that is written into main.cf itself.
-fn shown(variable: &str, parameter: &str, value: &str, advice: String) -> Problem {
-    match parameter.contains("password") || value.contains("static:") {
-        true => Problem::without_value(variable, advice),
-        false => Problem::new(variable, value, advice),
+impl Override {
+    /// A problem with this value, which is only shown if it cannot contain a password: some tables are
+    /// written into main.cf itself.
+    pub fn problem(&self, advice: impl Into<String>) -> Problem {
+        match self.parameter.contains("password") || self.value.contains("static:") {
+            true => Problem::without_value(&self.variable, advice),
+            false => Problem::new(&self.variable, &self.value, advice),
+        }
     }
+}
+
+/// The warning about a problem that ALLOW_UNSAFE_POSTFIX overrules.
+pub fn set_anyway(problem: &Problem) -> String {
+    format!("{problem}; set anyway because of ALLOW_UNSAFE_POSTFIX")
 }
 
 type Service = Option<(String, String)>;
@@ -110,7 +150,7 @@ fn parse_name(variable: &str) -> Result<(Service, String), Problem> {
             let (Some(name), Some(kind), Some(parameter)) =
                 (parts.next(), parts.next(), parts.next())
             else {
-                let advice = "names no parameter; write it like \
+                let advice = "must name service, type and parameter, like \
                               POSTFIXMASTER_587__inet__smtpd_client_connection_rate_limit";
                 return Err(Problem::without_value(variable, advice));
             };
@@ -122,31 +162,32 @@ fn parse_name(variable: &str) -> Result<(Service, String), Problem> {
     if parameters::exists(parameter) {
         return Ok((service, parameter.to_owned()));
     }
-    // As other images write it: POSTFIX_MESSAGE_SIZE_LIMIT.
+    // Other images write POSTFIX_MESSAGE_SIZE_LIMIT.
     let lower = parameter.to_ascii_lowercase();
-    if let Some(Objection::Ours(ours)) = guard::objection(&lower, "", service.is_some()) {
-        return Err(Problem::without_value(variable, format!("is set by {ours} here: use that")));
+    if let Some(ours) = variable_for(&lower).filter(|_| service.is_none()) {
+        let advice = format!("is set by {ours}; use that instead");
+        return Err(Problem::without_value(variable, advice));
     }
     let advice = match parameters::nearest(parameter) {
         Some(nearest) => {
-            let front = variable.strip_suffix(parameter).unwrap_or_default();
-            format!("is no parameter of this Postfix; did you mean {front}{nearest}?")
+            let prefix = variable.strip_suffix(parameter).unwrap_or_default();
+            format!("is not a parameter of this Postfix; did you mean {prefix}{nearest}?")
         }
-        None => "is no parameter of this Postfix; postconf(5) lists them all".to_owned(),
+        None => "is not a parameter of this Postfix; postconf(5) lists them all".to_owned(),
     };
     Err(Problem::without_value(variable, advice))
 }
 
-/// Lines of a value joined by spaces. A value of nothing but spaces sets a parameter empty.
+/// Joins the lines of a value with spaces. A value of only spaces sets the parameter to nothing.
 fn one_line(value: &str) -> Result<String, String> {
     let joined = value.replace("\r\n", " ").replace(['\n', '\t'], " ");
     if joined.contains(char::is_control) {
-        return Err("holds a control character".to_owned());
+        return Err("contains a control character".to_owned());
     }
     Ok(joined.trim().to_owned())
 }
 
-/// In master.cf a value stands in braces, which it must not close.
+/// In master.cf a value is written in braces, which it must not close.
 fn check_braces(value: &str) -> Result<(), String> {
     let mut depth = 0_i32;
     for character in value.chars() {
@@ -161,7 +202,7 @@ fn check_braces(value: &str) -> Result<(), String> {
     }
     match depth {
         0 => Ok(()),
-        _ => Err("has a brace without its other half".to_owned()),
+        _ => Err("has an unbalanced brace".to_owned()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! The names of Postfix's parameters.
 //!
-//! The list is `postconf -d` of the image's Postfix, kept in a file so that a name is also checked
-//! where there is no Postfix. An end-to-end test compares the two.
+//! The list is what `postconf -d` of the image's Postfix prints. It is kept in a file so that names can
+//! be checked without a Postfix; an end-to-end test compares the two.
 
 const NAMES: &str = include_str!("parameters.txt");
 
-/// What the queue manager knows of each transport (`postconf(5)`: *transport*`_…`).
-const OF_A_TRANSPORT: &[&str] = &[
+/// Parameters that exist for each transport (postconf(5): *transport*`_…`).
+const PER_TRANSPORT: &[&str] = &[
     "_delivery_slot_cost",
     "_delivery_slot_discount",
     "_delivery_slot_loan",
@@ -26,19 +26,19 @@ const OF_A_TRANSPORT: &[&str] = &[
 ];
 
 pub fn exists(name: &str) -> bool {
-    NAMES.lines().any(|known| known == name) || is_of_a_transport(name)
+    NAMES.lines().any(|known| known == name) || is_per_transport(name)
 }
 
-fn is_of_a_transport(name: &str) -> bool {
-    let transport = OF_A_TRANSPORT.iter().find_map(|suffix| name.strip_suffix(suffix));
-    // The hops of RELAYHOST_MAP are transports, too.
+fn is_per_transport(name: &str) -> bool {
+    let transport = PER_TRANSPORT.iter().find_map(|suffix| name.strip_suffix(suffix));
+    // Each next hop of RELAYHOST_MAP has a transport too, named hop1, hop2, …
     transport.is_some_and(|transport| {
         let hop = transport.strip_prefix("hop").unwrap_or_default();
         transport == "smtp" || (!hop.is_empty() && hop.bytes().all(|byte| byte.is_ascii_digit()))
     })
 }
 
-/// The name that was probably meant.
+/// The known name that a misspelt one is closest to.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     let distances = NAMES.lines().map(|known| (strsim::damerau_levenshtein(&lower, known), known));
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_known_and_typos_are_near_one() {
+    fn names_are_known_and_typos_get_the_nearest() {
         for name in
             ["mynetworks", "smtp_destination_concurrency_limit", "hop12_transport_rate_delay"]
         {

@@ -1,13 +1,15 @@
-//! RELAYHOST_MAP: a next hop for each sender, and RELAYHOST_MAP_PASSWORDS: their passwords.
+//! RELAYHOST_MAP: next hops by envelope sender, and RELAYHOST_MAP_PASSWORDS with their passwords.
 //!
-//! An entry is `@example.org=[smtp.example.net]:587:name`, and its password is the line
-//! `@example.org=password` of the other variable, or better, of its file.
+//! An entry is `@example.org=[smtp.example.net]:587:username`, and its password is the line
+//! `@example.org=password` of the other variable or, better, of its file.
 
 use std::collections::BTreeMap;
 
-use super::environment::{Problem, Reader, Secret};
+use super::environment::Problem;
 use super::hostname;
 use super::next_hop::{Login, NextHop, check_password, parse_username};
+use super::reader::Reader;
+use super::secret::Secret;
 use super::variables::{RELAYHOST_MAP, RELAYHOST_MAP_PASSWORDS};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +28,12 @@ pub fn read(reader: &mut Reader<'_>) -> Vec<SenderHop> {
     for entry in text.split([',', ' ', '\t', '\n', '\r']).filter(|entry| !entry.is_empty()) {
         match parse_entry(entry, &mut passwords) {
             Ok(hop) if hops.iter().any(|other| other.sender == hop.sender) => {
-                let advice = format!("{} stands in it twice; keep one", hop.sender);
+                let advice = format!("{} is listed twice; remove one of them", hop.sender);
                 reader.problems.push(Problem::without_value(RELAYHOST_MAP.name, advice));
             }
             Ok(hop) => hops.push(hop),
             Err(advice) => {
-                // Only the left side is shown: who writes a fourth field writes a password.
+                // Only the left side is shown: a superfluous field on the right may be a password.
                 let sender = entry.split_once('=').map_or("an entry", |(sender, _)| sender);
                 let advice = format!("{}: {advice}", sender.escape_debug());
                 reader.problems.push(Problem::without_value(RELAYHOST_MAP.name, advice));
@@ -46,50 +48,51 @@ pub fn read(reader: &mut Reader<'_>) -> Vec<SenderHop> {
 }
 
 fn parse_entry(entry: &str, passwords: &mut Passwords) -> Result<SenderHop, String> {
-    const FORMS: &str = "an entry is @example.org=[smtp.example.net]:587:name, or without the name \
-                         where no login is needed";
+    const FORMS: &str = "must be @example.org=[smtp.example.net]:587:username, or without the user \
+                         name if no login is needed";
     let (sender, target) = entry.split_once('=').ok_or(FORMS)?;
     let sender = parse_sender(sender)?;
-    // Taken out in any case, so that a mistake in the entry is not a second one of the password.
+    // Taken out in any case, so that a bad entry is not also reported as a password without an entry.
     let password = passwords.remove(&sender);
     let (host, username) = split_target(target).ok_or(FORMS)?;
     let login = match (username, password) {
         (Some(username), Some(password)) => {
-            Some(Login { username: parse_username(username)?, password })
+            Some(Login { username: parse_username(username)?, password: Some(password) })
         }
         (Some(_), None) => {
             return Err(format!(
-                "a login needs a password: the line {sender}=password in {} or its file",
+                "the login needs a password: add the line {sender}=password to {} or its file",
                 RELAYHOST_MAP_PASSWORDS.name
             ));
         }
         (None, Some(_)) => {
-            return Err(format!("a password without a name to log in with; {FORMS}"));
+            return Err(format!("there is a password for it, but no user name; {FORMS}"));
         }
         (None, None) => None,
     };
     Ok(SenderHop { sender, hop: NextHop::new(host, login)? })
 }
 
-/// The host with its port, and the name behind it.
+/// Splits the host, with its port, from the user name.
 fn split_target(target: &str) -> Option<(&str, Option<&str>)> {
-    let behind_host = match target.starts_with('[') {
+    let end_of_host = match target.starts_with('[') {
         true => target.find(']')? + 1,
         false => target.find(':').unwrap_or(target.len()),
     };
-    let (_, rest) = target.split_at_checked(behind_host)?;
+    let (_, rest) = target.split_at_checked(end_of_host)?;
     let Some(second_colon) = rest.strip_prefix(':').and_then(|port| port.find(':')) else {
         return Some((target, None));
     };
-    let (host, username) = target.split_at_checked(behind_host + 1 + second_colon)?;
+    let (host, username) = target.split_at_checked(end_of_host + 1 + second_colon)?;
     let username = username.strip_prefix(':').filter(|name| !name.is_empty())?;
     Some((host, Some(username)))
 }
 
 fn parse_sender(text: &str) -> Result<String, String> {
-    let expected = "the sender must be @example.org, or an address like alice@example.org";
+    let expected =
+        "the sender must be a domain like @example.org or an address like alice@example.org";
     let (local, domain) = text.rsplit_once('@').ok_or(expected)?;
-    // What may stand in main.cf as it is.
+    // Characters without a meaning in main.cf.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-');
     if !local.chars().all(is_plain) {
         return Err(format!("{expected}, with only letters, digits and . _ + - before the @"));
@@ -110,16 +113,19 @@ fn read_passwords(reader: &mut Reader<'_>) -> Passwords {
             .ok_or_else(|| "must be sender=password, like @example.org=secret".to_owned())
             .and_then(|(sender, password)| {
                 if password.is_empty() {
-                    return Err("the password is empty".to_owned());
+                    return Err("has an empty password".to_owned());
                 }
                 let password = Secret::new(password.to_owned());
-                check_password(&password).map_err(|why| format!("the password {why}"))?;
+                check_password(&password).map_err(|why| format!("has a password that {why}"))?;
                 Ok((parse_sender(sender)?, password))
             });
         match parsed {
             Ok((sender, password)) => {
                 if passwords.insert(sender, password).is_some() {
-                    let advice = format!("line {} is for a sender that had a line before", at + 1);
+                    let advice = format!(
+                        "line {} is the second one for its sender; remove one of them",
+                        at + 1
+                    );
                     reader
                         .problems
                         .push(Problem::without_value(RELAYHOST_MAP_PASSWORDS.name, advice));

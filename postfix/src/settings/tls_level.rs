@@ -1,22 +1,21 @@
-//! How much a next hop has to prove before mail, or a password, is handed over. Pure.
+//! The TLS security level for a next hop: what it must prove before it gets mail, or a password. Pure.
 
 use std::fmt;
 
-/// The levels of Postfix that make sense here, from the weakest on (postconf(5),
-/// `smtp_tls_security_level`).
+/// The levels of Postfix that make sense here, weakest first (postconf(5), `smtp_tls_security_level`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsLevel {
-    /// Plain text, always.
+    /// No TLS.
     None,
-    /// TLS when it is offered, whoever offers it.
+    /// TLS if offered, whatever the certificate.
     May,
-    /// Always TLS, whoever is at the other end.
+    /// Always TLS, whatever the certificate.
     Encrypt,
-    /// Like DaneOnly for hosts with TLSA records, like May for others.
+    /// DaneOnly for hosts with TLSA records, May for others.
     Dane,
-    /// A certificate that the host's TLSA records vouch for.
+    /// Always TLS, with a certificate that matches the host's TLSA records.
     DaneOnly,
-    /// A certificate for the host's name, of an authority that is trusted.
+    /// Always TLS, with a certificate for the host's name from a trusted authority.
     Secure,
 }
 
@@ -38,8 +37,8 @@ impl TlsLevel {
         })
     }
 
-    /// What is right when nobody says otherwise: a password goes only to a host that proves its name.
-    pub fn usual(login: bool, implicit_tls: bool) -> Self {
+    /// The level without RELAYHOST_TLS_LEVEL: a password only goes to a host that proves its name.
+    pub fn default_for(login: bool, implicit_tls: bool) -> Self {
         match (login, implicit_tls) {
             (true, _) => Self::Secure,
             (false, true) => Self::Encrypt,
@@ -47,20 +46,20 @@ impl TlsLevel {
         }
     }
 
-    /// Why this level cannot be used so.
+    /// Why this level cannot be used with a login, or with implicit TLS; `None` if it can.
     pub fn objection(self, login: bool, implicit_tls: bool) -> Option<&'static str> {
         if self.always_encrypts() {
             return None;
         }
         if login {
             return Some(
-                "would send the password without encryption, or to nobody; with a login it must be \
-                 secure, dane-only or, when the certificate cannot be checked, encrypt",
+                "could send the password unencrypted; with a login it must be secure, dane-only or, if \
+                 the certificate cannot be checked, encrypt",
             );
         }
         implicit_tls.then_some(
-            "cannot be used with port 465, where TLS is not optional; it must be encrypt, dane-only \
-             or secure",
+            "cannot be used with port 465, where TLS is mandatory; it must be encrypt, dane-only or \
+             secure",
         )
     }
 
@@ -68,7 +67,7 @@ impl TlsLevel {
         matches!(self, Self::Encrypt | Self::DaneOnly | Self::Secure)
     }
 
-    /// Whether the other end has to prove who it is.
+    /// Whether the host has to prove its identity.
     pub fn proves_host(self) -> bool {
         matches!(self, Self::DaneOnly | Self::Secure)
     }
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_is_read_as_it_is_written() {
+    fn every_level_is_parsed_and_printed_by_the_same_name() {
         for (name, level) in TlsLevel::ALL {
             assert_eq!(TlsLevel::parse(name), Ok(level));
             assert_eq!(level.to_string(), name);
@@ -100,16 +99,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_can_be_used() {
+    fn a_default_level_is_always_allowed() {
         for (login, implicit_tls) in [(true, true), (true, false), (false, true), (false, false)] {
-            let level = TlsLevel::usual(login, implicit_tls);
+            let level = TlsLevel::default_for(login, implicit_tls);
             assert_eq!(level.objection(login, implicit_tls), None);
             assert_eq!(level.proves_host(), login);
         }
     }
 
     #[test]
-    fn a_password_never_goes_over_a_connection_that_may_be_plain() {
+    fn a_password_never_goes_over_a_connection_that_may_be_unencrypted() {
         for (name, level) in TlsLevel::ALL {
             let refused = level.objection(true, false).is_some();
             assert_eq!(refused, ["none", "may", "dane"].contains(&name), "{name}");

@@ -2,7 +2,7 @@ use super::*;
 
 const HEAD: &str = "Nov  3 05:10:16 relay postfix";
 
-/// The parts of a line that are there, as `name=value`.
+/// The parts that a line has, as `name=value`.
 fn parts(line: &Line<'_>) -> String {
     let fields = &line.fields;
     let all = [
@@ -31,7 +31,7 @@ fn parts(line: &Line<'_>) -> String {
     there.collect::<Vec<_>>().join(" | ")
 }
 
-/// What Postfix 3.10.13 writes, what that is, and its parts.
+/// A line as Postfix 3.10.13 writes it, its kind, and its parts.
 const LINES: &[(&str, Kind, &str)] = &[
     (
         "/smtpd[32]: connect from unknown[203.0.113.5]",
@@ -168,7 +168,7 @@ const LINES: &[(&str, Kind, &str)] = &[
 ];
 
 #[test]
-fn lines_of_postfix_are_taken_apart() {
+fn lines_of_postfix_are_parsed() {
     for (text, kind, expected) in LINES {
         let text = format!("{HEAD}{text}\n");
         let line = parse(&text);
@@ -179,7 +179,7 @@ fn lines_of_postfix_are_taken_apart() {
 }
 
 #[test]
-fn what_is_no_line_of_postfix_is_a_message() {
+fn a_line_postfix_did_not_write_is_a_message() {
     for text in
         ["", "fatal", "postfix: removed", "Nov 23", "Nov 23 05:10:16 relay", "\u{fc}\u{fc}\u{fc}"]
     {
@@ -190,7 +190,7 @@ fn what_is_no_line_of_postfix_is_a_message() {
 }
 
 #[test]
-fn no_prefix_of_a_line_is_a_panic() {
+fn no_prefix_of_a_line_panics() {
     for (text, _, _) in LINES {
         let text = format!("{HEAD}{text}");
         for end in 0..=text.len() {
@@ -200,6 +200,6 @@ fn no_prefix_of_a_line_is_a_panic() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_shown() {
+fn bytes_that_are_not_utf_8_are_shown() {
     assert_eq!(printable(b"a\xff\xc3\xbc\xc3"), "a\\xff\u{fc}\\xc3");
 }

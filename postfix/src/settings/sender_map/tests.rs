@@ -20,7 +20,8 @@ fn every_entry_has_its_own_host_and_login() {
         .iter()
         .map(|entry| {
             let login = entry.hop.login.as_ref();
-            let login = login.map(|login| (&*login.username, login.password.reveal()));
+            let login =
+                login.map(|login| (&*login.username, login.password.as_ref().unwrap().reveal()));
             (&*entry.sender, entry.hop.to_string(), entry.hop.level.to_string(), login)
         })
         .collect();
@@ -48,22 +49,34 @@ fn every_entry_has_its_own_host_and_login() {
 #[test]
 fn mistakes_name_the_sender_and_show_no_password() {
     for (map, passwords, expected) in [
-        ("example.org", "", "RELAYHOST_MAP: an entry: an entry is @example.org="),
-        ("example.org=a.net", "", "example.org: the sender must be @example.org"),
+        ("example.org", "", "RELAYHOST_MAP: an entry: must be @example.org="),
+        ("example.org=a.net", "", "example.org: the sender must be a domain like @example.org"),
         ("a\"b@example.org=a.net", "", "with only letters, digits"),
-        ("@exa_mple..org=a.net", "", "between two dots there must be something"),
-        ("@a.org=b.net:587:me", "", "@a.org: a login needs a password: the line @a.org=password"),
+        ("@exa_mple..org=a.net", "", "it has an empty label"),
+        (
+            "@a.org=b.net:587:me",
+            "",
+            "@a.org: the login needs a password: add the line @a.org=password",
+        ),
         ("@a.org=b.net:587:me:hunter2", "@a.org=x", "must not contain a colon"),
-        ("@a.org=b.net:587:", "", "@a.org: an entry is"),
-        ("@a.org=b.net:me", "", "the port behind the colon must be a number"),
-        ("@a.org=192.0.2.1:587:me", "@a.org=hunter2", "a login needs a host name here"),
-        ("@a.org=b.net", "@a.org=hunter2", "a password without a name to log in with"),
-        ("@a.org=b.net @A.org=c.net", "", "@a.org stands in it twice"),
+        ("@a.org=b.net:587:", "", "@a.org: must be @example.org="),
+        ("@a.org=b.net:me", "", "the port after the colon must be a number"),
+        (
+            "@a.org=192.0.2.1:587:me",
+            "@a.org=hunter2",
+            "with a login the next hop must be a host name",
+        ),
+        ("@a.org=b.net", "@a.org=hunter2", "there is a password for it, but no user name"),
+        ("@a.org=b.net @A.org=c.net", "", "@a.org is listed twice"),
         ("", "@a.org=hunter2", "RELAYHOST_MAP_PASSWORDS: @a.org has no entry with a login"),
         ("@a.org=b.net:587:me", "@a.org=hunter2\nhunter2", "line 2 must be sender=password"),
-        ("@a.org=b.net:587:me", "@a.org=hunter2\n@a.org=hunter2", "line 2 is for a sender that"),
-        ("@a.org=b.net:587:me", "@a.org=hunter2 ", "line 1 the password must be one line"),
-        ("@a.org=b.net:587:me", "@a.org=", "line 1 the password is empty"),
+        (
+            "@a.org=b.net:587:me",
+            "@a.org=hunter2\n@a.org=hunter2",
+            "line 2 is the second one for its sender",
+        ),
+        ("@a.org=b.net:587:me", "@a.org=hunter2 ", "line 1 has a password that must be one line"),
+        ("@a.org=b.net:587:me", "@a.org=", "line 1 has an empty password"),
     ] {
         let (_, problems) = read_from(map, passwords);
         let said = problems.join("\n");

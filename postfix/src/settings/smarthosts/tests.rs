@@ -16,13 +16,13 @@ const FALLBACK_LOGIN: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn the_level_fits_the_login_or_is_refused() {
+fn a_level_that_does_not_suit_the_login_is_refused() {
     for (relayhost, login, level, expected) in [
         ("a.example.net", true, "", Ok("secure")),
         ("a.example.net", true, "encrypt", Ok("encrypt")),
         ("a.example.net", true, "dane-only", Ok("dane-only")),
-        ("a.example.net", true, "may", Err("would send the password without encryption")),
-        ("a.example.net", true, "dane", Err("would send the password without encryption")),
+        ("a.example.net", true, "may", Err("could send the password unencrypted")),
+        ("a.example.net", true, "dane", Err("could send the password unencrypted")),
         ("a.example.net", false, "", Ok("may")),
         ("a.example.net", false, "none", Ok("none")),
         ("a.example.net", false, "secure", Ok("secure")),
@@ -54,7 +54,7 @@ fn a_fallback_has_a_login_of_its_own() {
     let lines: Vec<String> =
         hops.password_lines().iter().map(|line| line.reveal().to_owned()).collect();
     assert_eq!(lines, ["[a.example.net]:587 me:hunter2\n", "[b.example.net]:587 you:hunter3\n"]);
-    // Without a login the main one may be spoken to in clear, and the fallback not.
+    // Without a login, unencrypted mail is fine for the main next hop but not for the fallback.
     let level = [("RELAYHOST_TLS_LEVEL", "may")];
     let (hops, problems) = read_from(&[main.as_slice(), FALLBACK_LOGIN, &level].concat());
     assert_eq!(problems, Vec::<String>::new());
@@ -63,14 +63,14 @@ fn a_fallback_has_a_login_of_its_own() {
 }
 
 #[test]
-fn one_program_cannot_begin_with_tls_at_one_hop_only() {
+fn relayhost_and_fallback_both_use_implicit_tls_or_neither_does() {
     for (main, fallback, expected) in [
         ("a.example.net:465", "b.example.net:587", "must have port 465 too"),
         ("a.example.net", "b.example.net:465", "cannot have port 465"),
         ("", "b.example.net:465", "cannot have port 465"),
         ("a.example.net:465", "b.example.net:465", ""),
         ("", "b.example.net", ""),
-        // The mistake in RELAYHOST is enough.
+        // One report, about RELAYHOST, is enough.
         ("a:b", "b.example.net:465", "RELAYHOST=a:b"),
     ] {
         let (_, problems) = read_from(&[("RELAYHOST", main), ("RELAYHOST_FALLBACK", fallback)]);
@@ -80,7 +80,7 @@ fn one_program_cannot_begin_with_tls_at_one_hop_only() {
 }
 
 #[test]
-fn passwords_are_forgotten_everywhere() {
+fn passwords_are_wiped_everywhere_and_logins_stay_known() {
     let map = [
         ("RELAYHOST", "a.example.net"),
         ("RELAYHOST_MAP", "@example.org=c.example.net:587:us"),
@@ -89,6 +89,9 @@ fn passwords_are_forgotten_everywhere() {
     let (mut hops, problems) = read_from(&[map.as_slice(), LOGIN, FALLBACK_LOGIN].concat());
     assert_eq!(problems, Vec::<String>::new());
     assert!(!format!("{hops:?}").contains("hunter"), "{hops:?}");
-    hops.forget_passwords();
-    assert!(!hops.logs_in() && hops.by_sender.iter().all(|entry| entry.hop.login.is_none()));
+    hops.wipe_passwords();
+    assert!(hops.logs_in() && hops.password_lines().is_empty());
+    for login in hops.by_sender.iter().map(|entry| entry.hop.login.as_ref().unwrap()) {
+        assert_eq!((login.username.as_str(), &login.password), ("us", &None));
+    }
 }

@@ -1,0 +1,211 @@
+//! The pump: takes Postfix's log from a pipe and a socket, and passes it on.
+//!
+//! Postfix's programs log through postlogd, which master starts. Whatever master logs before that,
+//! such as why it cannot start at all, would be lost. So the socket of postlogd is ours until master
+//! replaces it with its own.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+
+use super::events::Events;
+use super::format::Format;
+use super::line;
+use super::output::Output;
+use super::store::Entry;
+
+/// Postfix truncates its lines at 4096 bytes (DGRAM_BUF_SIZE); anything longer is not Postfix.
+const MAX_LINE: usize = 8 * 1024;
+/// Bytes of the pipe, the most the kernel grants without privileges. It holds a burst until the reading
+/// thread is scheduled.
+const PIPE_SIZE: usize = 1 << 20;
+/// A line that we log through postlogd. It comes back after everything that was logged before it.
+const MARK: &str = "relay-init: the log has caught up, mark ";
+/// postlogd accepts a datagram at once, unless the machine hangs.
+const MARK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Where Postfix's log goes.
+#[derive(Debug)]
+pub struct Sinks {
+    pub format: Format,
+    pub output: OwnedFd,
+    pub events: Events,
+    /// Where lines are stored while standard output stalls.
+    pub overflow_folder: PathBuf,
+}
+
+/// Receives Postfix's log, with one thread that reads it and one that writes it.
+#[derive(Debug)]
+pub struct Pump {
+    /// The end of the pipe for programs yet to be started; `None` once all are.
+    writer: Option<OwnedFd>,
+    socket_path: PathBuf,
+    next_mark: AtomicU32,
+    marks: Receiver<u32>,
+    output: Arc<Output>,
+    finished: Receiver<()>,
+}
+
+impl Pump {
+    /// `socket_path` is where postlogd will listen.
+    pub fn start(socket_path: &Path, sinks: Sinks) -> io::Result<Self> {
+        let socket = bind(socket_path)?;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        // A smaller pipe works too; it only has less room for bursts.
+        fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
+        let output = Arc::new(Output::new(&sinks.overflow_folder));
+        let (mark_sender, marks) = mpsc::channel();
+        let intake =
+            Intake { output: Arc::clone(&output), events: sinks.events, marks: mark_sender };
+        thread::Builder::new().name("maillog-in".to_owned()).spawn(move || {
+            // An error is treated like the end: there is nothing else to read from.
+            read(&File::from(reader), &socket, &intake).ok();
+            intake.output.close();
+        })?;
+        let (finished_sender, finished) = mpsc::channel();
+        let writing = Arc::clone(&output);
+        thread::Builder::new().name("maillog-out".to_owned()).spawn(move || {
+            writing.write_lines(&sinks.format, &sinks.output);
+            finished_sender.send(()).ok();
+        })?;
+        let socket_path = socket_path.to_path_buf();
+        let (writer, next_mark) = (Some(writer), AtomicU32::new(1));
+        Ok(Self { writer, socket_path, next_mark, marks, output, finished })
+    }
+
+    /// A standard output, or standard error, for one program.
+    pub fn stdio(&self) -> io::Result<Stdio> {
+        match &self.writer {
+            Some(writer) => Ok(writer.try_clone()?.into()),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Call it once all programs are started, so that the pipe ends when Postfix does.
+    pub fn close(&mut self) {
+        self.writer = None;
+    }
+
+    /// Waits until everything logged so far has arrived here; `false` after `timeout`.
+    pub fn catch_up(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let number = self.next_mark.fetch_add(1, Ordering::Relaxed);
+        if self.send_mark(number).is_err() {
+            return false;
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.marks.recv_timeout(left) {
+                Ok(seen) if seen == number => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn send_mark(&self, number: u32) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(MARK_TIMEOUT))?;
+        socket.send_to(format!("{MARK}{number}").as_bytes(), &self.socket_path)?;
+        Ok(())
+    }
+
+    /// Waits until the last line is written, or until standard output has accepted nothing for `timeout`.
+    pub fn finish(mut self, timeout: Duration) {
+        self.close();
+        let mut written = self.output.written();
+        while self.finished.recv_timeout(timeout).is_err() {
+            let now = self.output.written();
+            if now == written {
+                return;
+            }
+            written = now;
+        }
+    }
+}
+
+/// Passes each line on: to standard output, and as an event to the sidecar.
+#[derive(Debug)]
+struct Intake {
+    output: Arc<Output>,
+    events: Events,
+    marks: Sender<u32>,
+}
+
+impl Intake {
+    fn accept(&self, line: Vec<u8>) {
+        let now = SystemTime::now();
+        let text = line::printable(&line);
+        if let Some((_, number)) = text.split_once(MARK) {
+            self.marks.send(number.trim_end().parse().unwrap_or_default()).ok();
+            return;
+        }
+        self.events.send_line(&line::parse(&text), now);
+        let is_delivery = line::is_delivery(&text);
+        drop(text);
+        self.output.push(Entry { time: now, line }, is_delivery);
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixDatagram> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = UnixDatagram::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Reads pipe and socket until the pipe ends, which is when the last Postfix process has exited.
+fn read(mut pipe: &File, socket: &UnixDatagram, intake: &Intake) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut pending = Vec::new();
+    loop {
+        let mut sources = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut sources, None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        let pipe_is_ready = !sources[0].revents().is_empty();
+        while let Ok(length) = socket.recv(&mut buffer) {
+            intake.accept(buffer.iter().take(length).copied().collect());
+        }
+        if !pipe_is_ready {
+            continue;
+        }
+        let length = pipe.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        while !rest.is_empty() {
+            let room = (MAX_LINE - pending.len()) as u64;
+            Read::by_ref(&mut rest).take(room).read_until(b'\n', &mut pending)?;
+            if pending.ends_with(b"\n") || pending.len() >= MAX_LINE {
+                intake.accept(std::mem::take(&mut pending));
+            }
+        }
+    }
+    if !pending.is_empty() {
+        intake.accept(pending);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

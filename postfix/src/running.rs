@@ -1,0 +1,13 @@
+//! The life of the container: start, supervision, drain and stop; and the health check from outside.
+
+mod children;
+mod clock;
+mod drain;
+mod folders;
+pub mod health;
+mod passwords;
+mod processes;
+mod programs;
+mod signals;
+pub mod start;
+pub mod supervise;

@@ -1,0 +1,204 @@
+//! The folders that Postfix needs, with owners and modes, and the claim on its queue.
+//!
+//! The table is what `postfix check`, `post-install` and `set-permissions` of Postfix 3.10 make of its
+//! `postfix-files`, without the shell that they need. It takes the capabilities CHOWN and DAC_OVERRIDE.
+//! Only the owner of a folder may change its mode, so root takes over a folder with the wrong mode,
+//! changes it, and gives it back. All of this can be repeated after a crash.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// Numeric ids, so that a volume fits every image ever built. They match /etc/passwd in the image.
+const ROOT: u32 = 0;
+const POSTFIX: u32 = 10026;
+/// The primary group of `postfix`, which may open the sidecar's sockets.
+const RELAY: u32 = 10025;
+const POSTDROP: u32 = 10028;
+
+/// The file that contains master's process id and that master keeps locked.
+pub const PID_FILE: &str = "/var/spool/postfix/pid/master.pid";
+
+#[derive(Debug, Clone, Copy)]
+struct Folder {
+    path: &'static str,
+    user: u32,
+    group: u32,
+    mode: u32,
+    /// Whether everything inside must belong to the folder's owner too.
+    owns_content: bool,
+}
+
+const fn folder(path: &'static str, user: u32, group: u32, mode: u32) -> Folder {
+    Folder { path, user, group, mode, owns_content: false }
+}
+
+const fn queue(path: &'static str) -> Folder {
+    Folder { path, user: POSTFIX, group: ROOT, mode: 0o700, owns_content: true }
+}
+
+const FOLDERS: &[Folder] = &[
+    folder("/run/postfix", ROOT, ROOT, 0o755),
+    folder("/var/lib/relay-tls", ROOT, ROOT, 0o755),
+    Folder { owns_content: true, ..folder("/var/lib/postfix", POSTFIX, RELAY, 0o700) },
+    folder("/var/spool/postfix", ROOT, ROOT, 0o755),
+    folder("/var/spool/postfix/pid", ROOT, ROOT, 0o755),
+    queue("/var/spool/postfix/active"),
+    queue("/var/spool/postfix/bounce"),
+    queue("/var/spool/postfix/corrupt"),
+    queue("/var/spool/postfix/defer"),
+    queue("/var/spool/postfix/deferred"),
+    queue("/var/spool/postfix/flush"),
+    queue("/var/spool/postfix/hold"),
+    queue("/var/spool/postfix/incoming"),
+    queue("/var/spool/postfix/saved"),
+    queue("/var/spool/postfix/trace"),
+    folder("/var/spool/postfix/private", POSTFIX, ROOT, 0o700),
+    folder("/var/spool/postfix/maildrop", POSTFIX, POSTDROP, 0o730),
+    folder("/var/spool/postfix/public", POSTFIX, POSTDROP, 0o710),
+];
+
+/// Makes sure that no other container uses the queue: two masters would deliver everything twice.
+///
+/// The lock is the one that master holds while it runs. A file that is not locked is just stale.
+pub fn claim_queue() -> anyhow::Result<()> {
+    match File::open(PID_FILE) {
+        Ok(file) => try_lock(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot open {PID_FILE}")),
+    }
+}
+
+fn try_lock(file: &File) -> anyhow::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => bail!(
+            "another Postfix is using the queue in /var/spool/postfix; stop the other container, or \
+             give each its own volume"
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {PID_FILE}")),
+    }
+}
+
+/// Creates and repairs all folders.
+pub fn prepare() -> anyhow::Result<()> {
+    FOLDERS.iter().try_for_each(|folder| {
+        prepare_one(Path::new(folder.path), folder).with_context(|| {
+            format!(
+                "cannot prepare {}; it must be on a writable volume or tmpfs, and the container \
+                 needs the capabilities CHOWN and DAC_OVERRIDE",
+                folder.path
+            )
+        })
+    })
+}
+
+fn prepare_one(path: &Path, folder: &Folder) -> io::Result<()> {
+    match DirBuilder::new().mode(folder.mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder"));
+    }
+    if folder.owns_content {
+        take_over_content(path, folder)?;
+    }
+    if found.mode() & 0o7777 != folder.mode {
+        if found.uid() != ROOT {
+            chown(path, Some(ROOT), None)?;
+        }
+        fs::set_permissions(path, Permissions::from_mode(folder.mode))?;
+    }
+    let now = fs::symlink_metadata(path)?;
+    if (now.uid(), now.gid()) != (folder.user, folder.group) {
+        chown(path, Some(folder.user), Some(folder.group))?;
+    }
+    Ok(())
+}
+
+/// Gives everything inside to the folder's owner: a volume from another image may have other ids.
+fn take_over_content(path: &Path, folder: &Folder) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if found.uid() != folder.user {
+            lchown(entry.path(), Some(folder.user), Some(folder.group))?;
+        }
+        if found.is_dir() {
+            take_over_content(&entry.path(), folder)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only root can give a folder to the owners in the table; everything else works as any user.
+    fn as_me(folder: Folder) -> Folder {
+        let me = fs::metadata("/proc/self").unwrap();
+        Folder { user: me.uid(), group: me.gid(), ..folder }
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_queue_that_is_locked_is_not_claimed() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("master.pid");
+        let holder = File::create(&path).unwrap();
+        let other = File::open(&path).unwrap();
+        try_lock(&holder).unwrap();
+        let error = try_lock(&other).unwrap_err().to_string();
+        assert!(error.starts_with("another Postfix is using the queue"), "{error}");
+        drop(holder);
+        try_lock(&other).unwrap();
+    }
+
+    #[test]
+    fn folders_are_created_and_repaired() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("maildrop");
+        let wanted = as_me(folder("", POSTFIX, POSTDROP, 0o730));
+        prepare_one(&path, &wanted).unwrap();
+        assert_eq!(mode_of(&path), 0o730);
+        // The mode of a tmpfs that Docker mounts.
+        fs::set_permissions(&path, Permissions::from_mode(0o1777)).unwrap();
+        prepare_one(&path, &wanted).unwrap();
+        assert_eq!(mode_of(&path), 0o730);
+    }
+
+    #[test]
+    fn a_file_or_a_symbolic_link_instead_of_a_folder_is_an_error() {
+        let base = tempfile::tempdir().unwrap();
+        let wanted = as_me(queue(""));
+        for name in ["file", "link"] {
+            let path = base.path().join(name);
+            match name {
+                "file" => fs::write(&path, "").unwrap(),
+                _ => std::os::unix::fs::symlink(base.path(), &path).unwrap(),
+            }
+            let error = prepare_one(&path, &wanted).unwrap_err();
+            assert_eq!(error.to_string(), "it is not a folder", "{name}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_every_parent_before_its_children() {
+        for (at, folder) in FOLDERS.iter().enumerate() {
+            let parent = Path::new(folder.path).parent().unwrap();
+            let of_parent = FOLDERS.iter().position(|other| Path::new(other.path) == parent);
+            assert!(of_parent.is_none_or(|parent| parent < at), "{}", folder.path);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The start: queue, folders, certificates, Postfix's files, and then Postfix itself.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+
+use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
+use super::signals::{Inbox, Signal};
+use super::supervise::{self, Ending};
+use super::{children, clock, folders, passwords};
+use crate::certificates::watcher::Watcher;
+use crate::configuration::Configuration;
+use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
+use crate::configuration::host::{Host, gateway_warnings};
+use crate::log;
+use crate::maillog::events::{self, Events};
+use crate::maillog::format::Format;
+use crate::maillog::pump::{Pump, Sinks};
+use crate::maillog::redact::{self, Redactor};
+use crate::queue::directory::QUEUE_DIRECTORY;
+use crate::settings::Settings;
+use crate::sidecar::{self, EVENTS_SOCKET, SASL_SOCKET};
+
+/// Where Postfix's postlogd listens.
+const LOG_SOCKET: &str = "/var/spool/postfix/public/postlog";
+
+/// How long to wait for the sidecar. After that Postfix is started without it, so that port 25, which
+/// needs no SASL socket, is open.
+const SIDECAR_TIMEOUT: Duration = Duration::from_secs(30);
+const SIDECAR_POLL: Duration = Duration::from_millis(100);
+/// How often the wait is logged.
+const SIDECAR_REPORT: Duration = Duration::from_secs(5);
+/// How long standard output may stall before the last lines of the log are given up.
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs Postfix until it has ended.
+pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
+    let signals = Inbox::open().context("cannot take over signals")?;
+    children::adopt_orphans().context("cannot adopt orphaned processes")?;
+    folders::claim_queue()?;
+    folders::prepare()?;
+    let settings = &configuration.settings;
+    let client = settings.next_hops.client_pair.as_ref();
+    let now = SystemTime::now();
+    let certificates = Watcher::start(&settings.tls, &settings.hostname, client, now)?;
+    warn(settings);
+    let host = Host::probe(settings)?;
+    gateway_warnings(settings, &host.untrusted).iter().for_each(log::warning);
+    files::write(Path::new(MAIN_CF), &configuration.main_cf(&host).to_string())?;
+    files::write(Path::new(MASTER_CF), &configuration.master_cf().to_string())?;
+    reschedule_messages();
+    let events =
+        Events::to(PathBuf::from(EVENTS_SOCKET)).context("cannot create a datagram socket")?;
+    let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
+    events::report_queue(events, PathBuf::from(QUEUE_DIRECTORY))
+        .context("cannot start a thread")?;
+    let ending = run_postfix(configuration, &signals, &mut pump, certificates);
+    pump.finish(LOG_TIMEOUT);
+    match ending {
+        Err(error) if error.is::<StopRequested>() => {
+            log::info(error);
+            Ok(Ending::Stopped)
+        }
+        other => other,
+    }
+}
+
+/// Logs what works, but the operator should know.
+pub fn warn(settings: &Settings) {
+    settings.warnings.iter().for_each(log::warning);
+}
+
+fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
+    let redactor = Redactor::new(settings.log_redaction, Path::new(redact::KEY_FILE));
+    let sinks = Sinks {
+        format: Format { format: settings.log_format, redactor },
+        output: std::io::stdout().as_fd().try_clone_to_owned()?,
+        events,
+        overflow_folder: PathBuf::from(QUEUE_DIRECTORY),
+    };
+    Pump::start(Path::new(LOG_SOCKET), sinks)
+}
+
+/// The clock may have been set back since the queue was written.
+fn reschedule_messages() {
+    let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
+    if count > 0 {
+        log::warning(format_args!(
+            "the clock was set back: {count} messages in the queue were scheduled too far in the \
+             future and are now due"
+        ));
+    }
+}
+
+fn run_postfix(
+    mut configuration: Configuration,
+    signals: &Inbox,
+    pump: &mut Pump,
+    certificates: Watcher,
+) -> anyhow::Result<Ending> {
+    let time_zone = configuration.settings.time_zone.clone();
+    let time_zone = time_zone.as_deref();
+    passwords::write_tables(&configuration.settings.next_hops, time_zone, signals, pump)?;
+    configuration.settings.next_hops.wipe_passwords();
+    // As `postfix start` does: finds queue files in the wrong place, for instance after a restored
+    // backup.
+    programs::run(&mut program(POSTSUPER, time_zone), signals, pump)?;
+    let settings = &configuration.settings;
+    if settings.login {
+        await_sidecar(signals)?;
+    }
+    // With -s master keeps its standard output, and makes a session and process group of its own.
+    let mut master = program(MASTER, time_zone);
+    master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
+    // Without these, master logs to syslog until it has read master.cf, and there is no syslog.
+    master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
+    let master = children::spawn(&mut master).context("cannot start Postfix's master")?;
+    pump.close();
+    Ok(supervise::supervise(master, signals, pump, settings.drain, certificates))
+}
+
+/// An smtpd without the SASL socket exits at its first client, and master throttles its port. So the
+/// sidecar comes first, if it comes at all.
+fn await_sidecar(signals: &Inbox) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let mut reported = Duration::ZERO;
+    loop {
+        let Err(error) = sidecar::shake_hands(Path::new(SASL_SOCKET)) else {
+            return Ok(());
+        };
+        let waited = start.elapsed();
+        if waited >= SIDECAR_TIMEOUT {
+            log::warning(format_args!(
+                "the sidecar does not answer on {SASL_SOCKET} ({error}); starting Postfix without it: \
+                 logins fail and mail is deferred until it is up"
+            ));
+            return Ok(());
+        }
+        if waited >= reported + SIDECAR_REPORT {
+            reported = waited;
+            log::info(format_args!("waiting for the sidecar on {SASL_SOCKET} ({error})"));
+        }
+        if signals.wait(SIDECAR_POLL) == Some(Signal::Stop) {
+            return Err(StopRequested.into());
+        }
+    }
+}
