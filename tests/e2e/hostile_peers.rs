@@ -93,6 +93,25 @@ fn random_bytes(peer: &mut Peer) -> Option<Vec<u8>> {
     peer.has_waited().then_some(piece)
 }
 
+/// The longest packet that the milter takes, all but its last byte: it could be whole with the next.
+fn nearly_a_packet(peer: &mut Peer) -> Option<Vec<u8>> {
+    const LENGTH: u32 = 128 * 1024;
+    let rest = (4 + LENGTH as usize).saturating_sub(peer.sent + 1);
+    if peer.sent == 0 {
+        return peer.has_waited().then(|| LENGTH.to_be_bytes().to_vec());
+    }
+    // Whatever does not fit into the socket at once is tried again.
+    (rest > 0).then(|| vec![b'A'; rest.min(16 * 1024)])
+}
+
+/// A packet that claims to be longer than any that Postfix sends.
+fn a_megabyte_to_come(peer: &mut Peer) -> Option<Vec<u8>> {
+    match peer.sent {
+        0 => peer.has_waited().then(|| (1024 * 1024_u32).to_be_bytes().to_vec()),
+        sent => (sent < 1024 * 1024).then(|| vec![b'A'; 16 * 1024]),
+    }
+}
+
 /// Keeps the connections open and busy until told to stop; whoever is thrown out comes back. Returns
 /// how many there have been.
 fn attack(mut peers: Vec<Peer>, socket: &Path, manner: Manner, stop: &AtomicBool) -> Result<u32> {
@@ -271,6 +290,16 @@ fn a_thousand_peers_that_nearly_end_a_line_slow_nobody_down() -> Result<()> {
 #[test]
 fn a_thousand_peers_that_send_random_bytes_slow_nobody_down() -> Result<()> {
     holds_out_against(random_bytes)
+}
+
+#[test]
+fn a_thousand_peers_that_never_end_a_milter_packet_slow_nobody_down() -> Result<()> {
+    socket_holds_out_against("milter.sock", nearly_a_packet)
+}
+
+#[test]
+fn a_thousand_peers_that_announce_a_megabyte_slow_nobody_down() -> Result<()> {
+    socket_holds_out_against("milter.sock", a_megabyte_to_come)
 }
 
 /// Only who is the same user may do this, and not even root where it lacks CAP_SYS_RESOURCE.
