@@ -158,6 +158,8 @@ fn warnings(environment: &Environment, settings: &Settings, overrides: &Override
             links.join(", ")
         ));
     }
+    let too_many = networks::size_warnings(&settings.allowed_networks);
+    warnings.extend(too_many.iter().map(|warning| format!("{}: {warning}", ALLOWED_NETWORKS.name)));
     let hops = &settings.next_hops;
     for hop in hops.main.iter().chain(&hops.fallback) {
         if hop.login.is_some() && !hop.level.proves_host() {

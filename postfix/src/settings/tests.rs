@@ -189,6 +189,13 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn a_large_public_network_is_taken_with_a_warning() {
+    let settings = settings_of(&[HOSTNAME, ("ALLOWED_NETWORKS", "20.0.0.0/8 10.0.0.0/8")]);
+    let [warning] = settings.warnings.as_slice() else { panic!("{:?}", settings.warnings) };
+    assert!(warning.starts_with("ALLOWED_NETWORKS: 20.0.0.0/8 lets 16,777,216"), "{warning}");
+}
+
+#[test]
 fn sizes_are_read_with_and_without_a_unit() {
     for (text, bytes) in
         [("1048576", 1 << 20), ("1024K", 1 << 20), ("10m", 10 << 20), ("1G", 1 << 30)]
