@@ -5,6 +5,7 @@ mod clock;
 mod drain;
 mod folders;
 pub mod health;
+mod leftovers;
 mod passwords;
 mod processes;
 mod programs;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
 use super::signals::{Inbox, Signal};
 use super::supervise::{self, Ending};
-use super::{children, clock, folders, passwords};
+use super::{children, clock, folders, leftovers, passwords};
 use crate::certificates::watcher::Watcher;
 use crate::configuration::Configuration;
 use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
@@ -41,6 +41,7 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     children::adopt_orphans().context("cannot adopt orphaned processes")?;
     folders::claim_queue()?;
     folders::prepare()?;
+    remove_leftovers();
     let settings = &configuration.settings;
     let client = settings.next_hops.client_pair.as_ref();
     let now = SystemTime::now();
@@ -81,6 +82,17 @@ fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
         overflow_folder: PathBuf::from(QUEUE_DIRECTORY),
     };
     Pump::start(Path::new(LOG_SOCKET), sinks)
+}
+
+/// The queue is ours now, and no program of Postfix runs yet: nobody can own such a file.
+fn remove_leftovers() {
+    let count = leftovers::remove(Path::new(QUEUE_DIRECTORY));
+    if count > 0 {
+        log::info(format_args!(
+            "removed {count} temporary files that a killed Postfix left in the queue; all were empty \
+             (0 bytes), so no mail is lost"
+        ));
+    }
 }
 
 /// The clock may have been set back since the queue was written.
