@@ -66,10 +66,13 @@ const FOLDERS: &[Folder] = &[
 /// Makes sure that no other container uses the queue: two masters would deliver everything twice.
 ///
 /// The lock is the one that master holds while it runs. A file that is not locked is just stale.
-pub fn claim_queue() -> anyhow::Result<()> {
+///
+/// The claim holds until the returned file is dropped, which must be before master starts. There is no
+/// file to lock in a queue that was never used.
+pub fn claim_queue() -> anyhow::Result<Option<File>> {
     match File::open(PID_FILE) {
-        Ok(file) => try_lock(&file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(file) => try_lock(&file).map(|()| Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot open {PID_FILE}")),
     }
 }

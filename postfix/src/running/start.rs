@@ -39,9 +39,10 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let signals = Inbox::open().context("cannot take over signals")?;
     children::adopt_orphans().context("cannot adopt orphaned processes")?;
-    folders::claim_queue()?;
+    let claim = folders::claim_queue()?;
     folders::prepare()?;
     remove_leftovers();
+    drop(claim);
     let settings = &configuration.settings;
     let client = settings.next_hops.client_pair.as_ref();
     let now = SystemTime::now();
