@@ -1,5 +1,6 @@
 //! The life of the container: start, supervision, drain and stop; and the health check from outside.
 
+mod addresses;
 mod children;
 mod clock;
 mod drain;

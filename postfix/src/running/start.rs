@@ -8,8 +8,8 @@ use anyhow::Context;
 
 use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
 use super::signals::{Inbox, Signal};
-use super::supervise::{self, Ending};
-use super::{children, clock, folders, leftovers, passwords};
+use super::supervise::{self, Ending, Watchers};
+use super::{addresses, children, clock, folders, leftovers, passwords};
 use crate::certificates::watcher::Watcher;
 use crate::configuration::Configuration;
 use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
@@ -58,7 +58,7 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
     events::report_queue(events, PathBuf::from(QUEUE_DIRECTORY))
         .context("cannot start a thread")?;
-    let ending = run_postfix(configuration, &signals, &mut pump, certificates);
+    let ending = run_postfix(configuration, host, &signals, &mut pump, certificates);
     pump.finish(LOG_TIMEOUT);
     match ending {
         Err(error) if error.is::<StopRequested>() => {
@@ -109,6 +109,7 @@ fn reschedule_messages() {
 
 fn run_postfix(
     mut configuration: Configuration,
+    host: Host,
     signals: &Inbox,
     pump: &mut Pump,
     certificates: Watcher,
@@ -120,18 +121,22 @@ fn run_postfix(
     // As `postfix start` does: finds queue files in the wrong place, for instance after a restored
     // backup.
     programs::run(&mut program(POSTSUPER, time_zone), signals, pump)?;
-    let settings = &configuration.settings;
-    if settings.login {
+    let grace_period = configuration.settings.drain;
+    if configuration.settings.login {
         await_sidecar(signals)?;
     }
     // With -s master keeps its standard output, and makes a session and process group of its own.
     let mut master = program(MASTER, time_zone);
     master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
     // Without these, master logs to syslog until it has read master.cf, and there is no syslog.
-    master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
+    master
+        .env("POSTLOG_SERVICE", LOG_SOCKET)
+        .env("POSTLOG_HOSTNAME", &configuration.settings.hostname);
     let master = children::spawn(&mut master).context("cannot start Postfix's master")?;
     pump.close();
-    Ok(supervise::supervise(master, signals, pump, settings.drain, certificates))
+    let watchers =
+        Watchers { certificates, addresses: addresses::Watcher::new(configuration, host) };
+    Ok(supervise::supervise(master, signals, pump, grace_period, watchers))
 }
 
 /// An smtpd without the SASL socket exits at its first client, and master throttles its port. So the
