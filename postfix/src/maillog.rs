@@ -9,9 +9,10 @@
 //! Each line is also parsed ([`line`]) and sent to the sidecar as an event ([`events`]).
 
 pub mod events;
+mod fields;
 pub mod format;
 pub mod line;
-pub mod message;
+mod message;
 mod output;
 pub mod pump;
 pub mod redact;
