@@ -107,9 +107,8 @@ fn report(mistakes: &Mistakes) -> u8 {
     for problem in &mistakes.problems {
         log::error(problem);
     }
-    let count = mistakes.problems.len();
-    let mistakes = if count == 1 { "mistake" } else { "mistakes" };
-    log::error(format_args!("not starting because of {count} {mistakes} in the settings"));
+    let count = log::counted(mistakes.problems.len(), "mistake", "mistakes");
+    log::error(format_args!("not starting because of {count} in the settings"));
     exit::USAGE
 }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::entry::Entry;
+use crate::log;
 
 /// A table with columns as wide as needed, and below each message why it is waiting.
 pub fn render(entries: &[Entry], now: SystemTime) -> String {
@@ -136,7 +137,7 @@ fn summary(entries: &[Entry]) -> String {
 }
 
 fn messages(count: usize) -> String {
-    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+    log::counted(count, "message", "messages")
 }
 
 fn age(entry: &Entry, now: SystemTime) -> String {

@@ -99,9 +99,10 @@ pub fn drain(master: Pid, signals: &Inbox, pump: &Pump, grace_period: Duration) 
         Outcome::MasterDied => return,
         Outcome::StopRepeated => log::warning("second stop signal: interrupting work in progress"),
         Outcome::TooLate(busy) => log::warning(format_args!(
-            "DRAIN_SECONDS are over: interrupting {} deliveries and {} incoming messages; they stay \
-             queued, here or at the client, and may arrive twice",
-            busy.deliveries, busy.messages
+            "DRAIN_SECONDS is over: interrupting {} and {}; they stay queued, here or at the client, \
+             and may arrive twice",
+            log::counted(busy.deliveries, "delivery", "deliveries"),
+            log::counted(busy.messages, "incoming message", "incoming messages")
         )),
     }
     if !pump.catch_up(LOG_TIMEOUT) {

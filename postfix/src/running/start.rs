@@ -90,8 +90,8 @@ fn remove_leftovers() {
     let count = leftovers::remove(Path::new(QUEUE_DIRECTORY));
     if count > 0 {
         log::info(format_args!(
-            "removed {count} temporary files that a killed Postfix left in the queue; all were empty \
-             (0 bytes), so no mail is lost"
+            "removed {} (0 bytes) that a killed Postfix left in the queue; no mail is lost",
+            log::counted(count, "empty temporary file", "empty temporary files")
         ));
     }
 }
@@ -101,8 +101,8 @@ fn reschedule_messages() {
     let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
     if count > 0 {
         log::warning(format_args!(
-            "the clock was set back: {count} messages in the queue were scheduled too far in the \
-             future and are now due"
+            "the clock was set back; rescheduled {} for delivery now",
+            log::counted(count, "queued message", "queued messages")
         ));
     }
 }

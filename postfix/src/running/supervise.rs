@@ -103,9 +103,9 @@ fn reload(master: Pid) {
 fn reschedule_messages(master: Pid, by: Duration) {
     let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
     log::warning(format_args!(
-        "the clock was set back by {}: {count} messages in the queue were scheduled too far in the \
-         future and are now due",
-        humantime::format_duration(Duration::from_secs(by.as_secs()))
+        "the clock was set back by {}; rescheduled {} for delivery now",
+        humantime::format_duration(Duration::from_secs(by.as_secs())),
+        log::counted(count, "queued message", "queued messages")
     ));
     reload(master);
 }
