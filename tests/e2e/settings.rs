@@ -21,7 +21,11 @@ const fn case(
 }
 
 const CASES: &[Case] = &[
-    case(&[("RELAY_MYHOSTNAME", "")], "RELAY_MYHOSTNAME: must be set to the host name", ""),
+    case(
+        &[("RELAY_MYHOSTNAME", "")],
+        "RELAY_MYHOSTNAME: must be set to the fully qualified host name",
+        "",
+    ),
     case(
         &[("RELAY_MYHOSTNAME", "relay")],
         "RELAY_MYHOSTNAME=relay: must be a fully qualified host name",

@@ -140,7 +140,7 @@ fn each_mistake_is_reported_with_value_and_advice() {
 #[test]
 fn a_missing_or_bad_host_name_is_reported() {
     for (pairs, expected) in [
-        (vec![], "RELAY_MYHOSTNAME: must be set to the host name of this relay"),
+        (vec![], "RELAY_MYHOSTNAME: must be set to the fully qualified host name of this relay"),
         (
             vec![("RELAY_MYHOSTNAME", "relay")],
             "RELAY_MYHOSTNAME=relay: must be a fully qualified host name",
