@@ -8,7 +8,7 @@
 //!
 //! Nobody was ever told that such a message was accepted: its queue id did not exist yet. A file that is
 //! not empty has another history, such as a file system that lost the rename, and may be a message that
-//! was accepted. It is left for the operator, whom postsuper's warning tells.
+//! was accepted. It stays, and postsuper's warning tells the operator.
 
 use std::fs;
 use std::path::Path;

@@ -14,8 +14,8 @@ use crate::log;
 use crate::maillog::pump::Pump;
 use crate::queue::directory::QUEUE_DIRECTORY;
 
-/// How long SIGTERM may take. Postfix usually ends within milliseconds; its own watchdog takes five
-/// seconds.
+/// How long SIGTERM may take. Postfix usually ends within milliseconds; if it hangs, its own timer ends
+/// it after five seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long deliveries may take to finish and be recorded when master has died; idle processes exit at
 /// once.
