@@ -5,4 +5,5 @@ pub mod pair;
 mod renewal;
 pub mod self_signed;
 mod validity;
+mod watched;
 pub mod watcher;

@@ -69,6 +69,11 @@ pub fn error(text: impl fmt::Display) {
     write(Level::Error, &text.to_string());
 }
 
+/// A count with its noun, as in "1 message" or "2 messages".
+pub fn counted(count: usize, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
+}
+
 /// A value as one line of JSON, newline included.
 ///
 /// DEL and the C1 control characters are escaped as well: serde_json leaves them alone, and some

@@ -6,12 +6,13 @@
 //! between is bounded ([`store`]), because mail matters more than its log; lines about what became of
 //! a message are kept longest.
 //!
-//! Each line is also parsed ([`line`]) and sent to the sidecar as an event ([`events`]).
+//! Each line is also parsed ([`mod@line`]) and sent to the sidecar as an event ([`events`]).
 
 pub mod events;
+mod fields;
 pub mod format;
 pub mod line;
-pub mod message;
+mod message;
 mod output;
 pub mod pump;
 pub mod redact;

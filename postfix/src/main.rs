@@ -45,7 +45,7 @@ mod exit {
 /// the container stops. The commands are for `docker compose run` (render) and `docker compose exec`
 /// (healthcheck, queue).
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES, after_long_help = variables_help() + EXIT_CODES)]
+#[command(version, after_help = SEE_LONG_HELP, after_long_help = variables_help() + EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -68,6 +68,9 @@ enum Command {
     /// Otherwise everything that is wrong is printed on one line. The check leaves no lines in the log.
     Healthcheck,
     /// Show the queue, and hold, release, flush or delete messages in it
+    ///
+    /// Messages are selected by queue id and by filters such as --user or --older. A message is selected
+    /// if it matches all that are given.
     #[command(subcommand)]
     Queue(queue::Command),
 }
@@ -107,9 +110,8 @@ fn report(mistakes: &Mistakes) -> u8 {
     for problem in &mistakes.problems {
         log::error(problem);
     }
-    let count = mistakes.problems.len();
-    let mistakes = if count == 1 { "mistake" } else { "mistakes" };
-    log::error(format_args!("not starting because of {count} {mistakes} in the settings"));
+    let count = log::counted(mistakes.problems.len(), "mistake", "mistakes");
+    log::error(format_args!("not starting because of {count} in the settings"));
     exit::USAGE
 }
 
@@ -164,6 +166,8 @@ fn manage_queue(command: queue::Command) -> u8 {
     }
 }
 
+const SEE_LONG_HELP: &str = "The environment variables and the exit codes are listed by --help.";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   stopped on request, or the command succeeded
@@ -189,4 +193,43 @@ fn variables_help() -> String {
     help.push_str("  POSTFIXMASTER_<service>__<type>__<parameter>\n");
     help.push_str("          a parameter for one service of master.cf, like 587__inet\n\n");
     help
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Names what a command lacks, and what its subcommands do.
+    fn without_help(command: &clap::Command, missing: &mut Vec<String>) {
+        let name = command.get_name();
+        if command.get_about().is_none() {
+            missing.push(name.to_owned());
+        }
+        let arguments = command.get_arguments().filter(|argument| argument.get_help().is_none());
+        missing.extend(arguments.map(|argument| format!("{name} {}", argument.get_id())));
+        for subcommand in command.get_subcommands() {
+            without_help(subcommand, missing);
+        }
+    }
+
+    #[test]
+    fn every_command_and_argument_has_help() {
+        Arguments::command().debug_assert();
+        let mut missing = Vec::new();
+        without_help(&Arguments::command(), &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_long_help_lists_every_variable_and_exit_code() {
+        let help = Arguments::command().render_long_help().to_string();
+        for variable in settings::variables::VARIABLES {
+            assert!(help.contains(&format!("\n  {}", variable.name)), "{}", variable.name);
+        }
+        for code in [exit::OK, exit::FAILED, exit::USAGE, exit::MASTER_DIED] {
+            assert!(help.contains(&format!("\n  {code} ")), "{code}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ use postfix::Action;
 pub enum Command {
     /// List the messages in the queue, oldest first
     ///
-    /// Below each message stands the reason why it has not been delivered yet. Without a filter all
+    /// The reason why a message has not been delivered yet is shown below it. Without a filter, all
     /// messages are listed.
     List {
         #[command(flatten)]
@@ -71,16 +71,16 @@ pub struct Filters {
     /// Queue ids of the messages, as printed by `queue list`
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Select messages submitted with this login
+    /// Select by the login that submitted the message
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Select messages by envelope sender: an address, @example.org for a domain, or <> for the null sender
+    /// Select by envelope sender: an address, @domain, or <> for the null sender
     #[arg(long, value_name = "ADDRESS")]
     sender: Option<String>,
-    /// Select messages with this envelope recipient: an address, or @example.org for a domain
+    /// Select by envelope recipient: an address or @domain
     #[arg(long, value_name = "ADDRESS")]
     recipient: Option<String>,
-    /// Select messages that arrived longer ago than this: 30min, 2h, 3days
+    /// Select messages that arrived longer ago than this, like 30min, 2h or 3days
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     older: Option<Duration>,
 }

@@ -1,10 +1,12 @@
 //! The life of the container: start, supervision, drain and stop; and the health check from outside.
 
+mod addresses;
 mod children;
 mod clock;
 mod drain;
 mod folders;
 pub mod health;
+mod leftovers;
 mod passwords;
 mod processes;
 mod programs;

@@ -110,7 +110,8 @@ fn read_settings(
 ) -> Option<Settings> {
     let hostname = reader.parse(&RELAY_MYHOSTNAME, hostname::full_name);
     if !reader.is_set(&RELAY_MYHOSTNAME) {
-        let advice = "must be set to the host name of this relay, like relay.example.org";
+        let advice =
+            "must be set to the fully qualified host name of this relay, like relay.example.org";
         reader.problems.push(Problem::without_value(RELAY_MYHOSTNAME.name, advice));
     }
     let domain = reader.parse(&RELAY_DOMAIN, hostname::full_name);
@@ -158,6 +159,8 @@ fn warnings(environment: &Environment, settings: &Settings, overrides: &Override
             links.join(", ")
         ));
     }
+    let too_many = networks::size_warnings(&settings.allowed_networks);
+    warnings.extend(too_many.iter().map(|warning| format!("{}: {warning}", ALLOWED_NETWORKS.name)));
     let hops = &settings.next_hops;
     for hop in hops.main.iter().chain(&hops.fallback) {
         if hop.login.is_some() && !hop.level.proves_host() {

@@ -159,7 +159,7 @@ fn after_drain_seconds_it_stops_whatever_runs_and_says_so() -> Result<()> {
         let took = started.elapsed();
         assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&took), "{took:?}");
         let log = postfix.output();
-        assert!(log.contains("1 deliveries and 0 incoming messages did not finish"), "{log}");
+        assert!(log.contains("interrupting 1 delivery and 0 incoming messages"), "{log}");
         Ok(())
     })
 }
@@ -171,7 +171,7 @@ fn a_second_sigterm_ends_it_at_once() -> Result<()> {
         let mut relay = stopping_for_long(lab, &sink, "45")?;
         let mut postfix = relay.postfix.take().context("no Postfix")?;
         until("the drain to begin", A_WHILE, || {
-            postfix.output().contains("may finish within 45 s").then_some(())
+            postfix.output().contains("giving work in progress 45 s to finish").then_some(())
         })?;
         let started = Instant::now();
         postfix.signal(Signal::TERM)?;

@@ -63,7 +63,7 @@ fn what_opens_the_relay_needs_the_operator_s_word_and_is_warned_about() -> Resul
         let mut refused = lab.relay().postfix_env("POSTFIX_smtpd_tls_auth_only", "no").build()?;
         let said = refused.refusal_of_postfix()?;
         assert!(
-            said.contains("POSTFIX_smtpd_tls_auth_only=no: would let passwords pass"),
+            said.contains("POSTFIX_smtpd_tls_auth_only=no: would let clients send passwords"),
             "{said}"
         );
         let insisted = lab

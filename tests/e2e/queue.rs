@@ -100,7 +100,7 @@ fn messages_are_held_released_and_flushed() -> Result<()> {
         );
         queue(&relay, &["flush", "--user", "alice"])?;
         assert_eq!(sink.wait_for(2)?.len(), 2);
-        assert!(refusal(&relay, &["hold"])?.contains("say which messages"));
+        assert!(refusal(&relay, &["hold"])?.contains("specify the messages"));
         Ok(())
     })
 }
@@ -116,7 +116,7 @@ fn messages_are_deleted_only_by_who_is_sure_and_are_counted() -> Result<()> {
         let result: Value = serde_json::from_str(&result)?;
         assert_eq!((&result["action"], &result["count"]), (&"delete".into(), &2.into()));
         assert_eq!(list(&relay, &[])?.len(), 1);
-        assert!(refusal(&relay, &["delete", "--yes"])?.contains("say which messages"));
+        assert!(refusal(&relay, &["delete", "--yes"])?.contains("specify the messages"));
         assert_eq!(queue(&relay, &["delete", "--all", "--yes"])?, "1 message deleted\n");
         assert_eq!(queue(&relay, &["list"])?, "no messages\n");
         Ok(())

@@ -21,24 +21,40 @@ const fn case(
 }
 
 const CASES: &[Case] = &[
-    case(&[("RELAY_MYHOSTNAME", "")], "RELAY_MYHOSTNAME: must be set to the full host name", ""),
-    case(&[("RELAY_MYHOSTNAME", "relay")], "RELAY_MYHOSTNAME=relay: must be a full host name", ""),
+    case(
+        &[("RELAY_MYHOSTNAME", "")],
+        "RELAY_MYHOSTNAME: must be set to the fully qualified host name",
+        "",
+    ),
+    case(
+        &[("RELAY_MYHOSTNAME", "relay")],
+        "RELAY_MYHOSTNAME=relay: must be a fully qualified host name",
+        "",
+    ),
     case(&[("RELAY_MYHOSTNAME", "192.0.2.1")], "not an IP address", ""),
     case(
         &[("RELAY_MYHOSTNAME", "relay.test\nmynetworks = 0.0.0.0/0")],
-        r"RELAY_MYHOSTNAME=relay.test\nmynetworks = 0.0.0.0/0: must be a full host name",
+        r"RELAY_MYHOSTNAME=relay.test\nmynetworks = 0.0.0.0/0: must be a fully qualified host name",
         "",
     ),
-    case(&[("ALLOWED_NETWORKS", "0.0.0.0/0")], "would let everybody send", "0.0.0.0/0"),
+    case(&[("ALLOWED_NETWORKS", "0.0.0.0/0")], "would let the whole Internet send", "0.0.0.0/0"),
     case(
         &[("ALLOWED_NETWORKS", "0.0.0.0/1 128.0.0.0/1")],
-        "together these networks would let everybody send",
+        "0.0.0.0/0 (several entries together) would let a large part",
         "ALLOWED_NETWORKS",
     ),
-    case(&[("ALLOWED_NETWORKS", "::/0")], "would let everybody send", "::/0"),
-    case(&[("ALLOWED_NETWORKS", "::ffff:0:0/96")], "would let everybody send", "ALLOWED_NETWORKS"),
+    case(&[("ALLOWED_NETWORKS", "::/0")], "would let the whole Internet send", "::/0"),
+    case(
+        &[("ALLOWED_NETWORKS", "::ffff:0:0/96")],
+        "would let the whole Internet send",
+        "ALLOWED_NETWORKS",
+    ),
     case(&[("ALLOWED_NETWORKS", "192.168.1.5/16")], "write 192.168.0.0/16", "192.168.0.0/16"),
-    case(&[("ALLOWED_NETWORKS", "10.0.0.0/33")], "10.0.0.0/33 must have a number", "10.0.0.0/33"),
+    case(
+        &[("ALLOWED_NETWORKS", "10.0.0.0/33")],
+        "10.0.0.0/33 must have a prefix length",
+        "10.0.0.0/33",
+    ),
     case(
         &[("ALLOWED_NETWORKS", "010.0.0.1")],
         "010.0.0.1 has a number with a leading",

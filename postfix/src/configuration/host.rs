@@ -63,8 +63,8 @@ pub fn gateway_warnings(settings: &Settings, untrusted: &BTreeSet<IpAddr>) -> Ve
             gateways::covered(untrusted, network).map(ToString::to_string).collect();
         if !covered.is_empty() {
             warnings.push(format!(
-                "ALLOWED_NETWORKS: {} contains {}, which are gateways or addresses of this \
-                 container; {consequence}",
+                "ALLOWED_NETWORKS: {} contains {} (gateways or addresses of this container); \
+                 {consequence}",
                 networks::in_postfix_form(network),
                 covered.join(", ")
             ));

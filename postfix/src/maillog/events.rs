@@ -27,8 +27,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use super::fields::{Fields, number};
 use super::line::Line;
-use super::message::{Fields, Kind, number};
+use super::message::Kind;
 use crate::queue::state::{self, QueueState, Totals};
 
 /// How often the state of the queue is sent.

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::fields::{Fields, number};
 use super::line::{self, Line};
-use super::message::{Fields, number};
 use super::redact::Redactor;
 use super::store::Entry;
 use crate::log::{LogFormat, json_line};

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::message::{self, Fields, Kind};
+use super::fields::Fields;
+use super::message::{self, Kind};
 use crate::queue_id::is_queue_id;
 
 /// The parts of a line; `None` for those it does not have.

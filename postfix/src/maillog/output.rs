@@ -56,10 +56,10 @@ impl Output {
         while let Some((bytes, gap)) = self.next_batch(format) {
             self.write_all(output, &bytes);
             if gap != Gap::default() {
+                let lines = gap.deliveries + gap.others;
                 log::warning(format_args!(
-                    "standard output stalled: {} lines of Postfix's log were dropped, {} of them \
-                     delivery results; check whatever reads this container's log",
-                    gap.deliveries + gap.others,
+                    "standard output stalled: dropped {lines} of Postfix's log lines, of which {} \
+                     reported deliveries; check whatever reads this container's log",
                     gap.deliveries
                 ));
             }

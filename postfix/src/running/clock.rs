@@ -40,7 +40,7 @@ impl Clock {
 }
 
 /// Makes every message due now that is scheduled later than Postfix ever would. Returns how many.
-pub fn reschedule(queue_directory: &Path, now: SystemTime) -> u64 {
+pub fn reschedule(queue_directory: &Path, now: SystemTime) -> usize {
     let mut count = 0;
     for queue in SCHEDULED {
         for_each_message(&queue_directory.join(queue), &mut |path, _, metadata| {

@@ -66,10 +66,13 @@ const FOLDERS: &[Folder] = &[
 /// Makes sure that no other container uses the queue: two masters would deliver everything twice.
 ///
 /// The lock is the one that master holds while it runs. A file that is not locked is just stale.
-pub fn claim_queue() -> anyhow::Result<()> {
+///
+/// The claim holds until the returned file is dropped, which must be before master starts. There is no
+/// file to lock in a queue that was never used.
+pub fn claim_queue() -> anyhow::Result<Option<File>> {
     match File::open(PID_FILE) {
-        Ok(file) => try_lock(&file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(file) => try_lock(&file).map(|()| Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot open {PID_FILE}")),
     }
 }
@@ -139,66 +142,4 @@ fn take_over_content(path: &Path, folder: &Folder) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Only root can give a folder to the owners in the table; everything else works as any user.
-    fn as_me(folder: Folder) -> Folder {
-        let me = fs::metadata("/proc/self").unwrap();
-        Folder { user: me.uid(), group: me.gid(), ..folder }
-    }
-
-    fn mode_of(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().mode() & 0o7777
-    }
-
-    #[test]
-    fn a_queue_that_is_locked_is_not_claimed() {
-        let base = tempfile::tempdir().unwrap();
-        let path = base.path().join("master.pid");
-        let holder = File::create(&path).unwrap();
-        let other = File::open(&path).unwrap();
-        try_lock(&holder).unwrap();
-        let error = try_lock(&other).unwrap_err().to_string();
-        assert!(error.starts_with("another Postfix is using the queue"), "{error}");
-        drop(holder);
-        try_lock(&other).unwrap();
-    }
-
-    #[test]
-    fn folders_are_created_and_repaired() {
-        let base = tempfile::tempdir().unwrap();
-        let path = base.path().join("maildrop");
-        let wanted = as_me(folder("", POSTFIX, POSTDROP, 0o730));
-        prepare_one(&path, &wanted).unwrap();
-        assert_eq!(mode_of(&path), 0o730);
-        // The mode of a tmpfs that Docker mounts.
-        fs::set_permissions(&path, Permissions::from_mode(0o1777)).unwrap();
-        prepare_one(&path, &wanted).unwrap();
-        assert_eq!(mode_of(&path), 0o730);
-    }
-
-    #[test]
-    fn a_file_or_a_symbolic_link_instead_of_a_folder_is_an_error() {
-        let base = tempfile::tempdir().unwrap();
-        let wanted = as_me(queue(""));
-        for name in ["file", "link"] {
-            let path = base.path().join(name);
-            match name {
-                "file" => fs::write(&path, "").unwrap(),
-                _ => std::os::unix::fs::symlink(base.path(), &path).unwrap(),
-            }
-            let error = prepare_one(&path, &wanted).unwrap_err();
-            assert_eq!(error.to_string(), "it is not a folder", "{name}");
-        }
-    }
-
-    #[test]
-    fn the_table_has_every_parent_before_its_children() {
-        for (at, folder) in FOLDERS.iter().enumerate() {
-            let parent = Path::new(folder.path).parent().unwrap();
-            let of_parent = FOLDERS.iter().position(|other| Path::new(other.path) == parent);
-            assert!(of_parent.is_none_or(|parent| parent < at), "{}", folder.path);
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 pub enum Signal {
     /// SIGTERM, SIGINT or SIGQUIT.
     Stop,
-    /// SIGHUP: Postfix shall reload its files and certificates.
+    /// SIGHUP: reload Postfix, with its files and certificates.
     Reload,
     /// SIGCHLD: a process has ended.
     Child,

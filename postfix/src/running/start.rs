@@ -8,8 +8,8 @@ use anyhow::Context;
 
 use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
 use super::signals::{Inbox, Signal};
-use super::supervise::{self, Ending};
-use super::{children, clock, folders, passwords};
+use super::supervise::{self, Ending, Watchers};
+use super::{addresses, children, clock, folders, leftovers, passwords};
 use crate::certificates::watcher::Watcher;
 use crate::configuration::Configuration;
 use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
@@ -39,8 +39,10 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let signals = Inbox::open().context("cannot take over signals")?;
     children::adopt_orphans().context("cannot adopt orphaned processes")?;
-    folders::claim_queue()?;
+    let claim = folders::claim_queue()?;
     folders::prepare()?;
+    remove_leftovers();
+    drop(claim);
     let settings = &configuration.settings;
     let client = settings.next_hops.client_pair.as_ref();
     let now = SystemTime::now();
@@ -56,7 +58,7 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
     events::report_queue(events, PathBuf::from(QUEUE_DIRECTORY))
         .context("cannot start a thread")?;
-    let ending = run_postfix(configuration, &signals, &mut pump, certificates);
+    let ending = run_postfix(configuration, host, &signals, &mut pump, certificates);
     pump.finish(LOG_TIMEOUT);
     match ending {
         Err(error) if error.is::<StopRequested>() => {
@@ -83,19 +85,31 @@ fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
     Pump::start(Path::new(LOG_SOCKET), sinks)
 }
 
+/// The queue is ours now, and no program of Postfix runs yet: nobody can own such a file.
+fn remove_leftovers() {
+    let count = leftovers::remove(Path::new(QUEUE_DIRECTORY));
+    if count > 0 {
+        log::info(format_args!(
+            "removed {} (0 bytes) that a killed Postfix left in the queue; no mail is lost",
+            log::counted(count, "empty temporary file", "empty temporary files")
+        ));
+    }
+}
+
 /// The clock may have been set back since the queue was written.
 fn reschedule_messages() {
     let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
     if count > 0 {
         log::warning(format_args!(
-            "the clock was set back: {count} messages in the queue were scheduled too far in the \
-             future and are now due"
+            "the clock was set back; rescheduled {} for delivery now",
+            log::counted(count, "queued message", "queued messages")
         ));
     }
 }
 
 fn run_postfix(
     mut configuration: Configuration,
+    host: Host,
     signals: &Inbox,
     pump: &mut Pump,
     certificates: Watcher,
@@ -107,18 +121,22 @@ fn run_postfix(
     // As `postfix start` does: finds queue files in the wrong place, for instance after a restored
     // backup.
     programs::run(&mut program(POSTSUPER, time_zone), signals, pump)?;
-    let settings = &configuration.settings;
-    if settings.login {
+    let grace_period = configuration.settings.drain;
+    if configuration.settings.login {
         await_sidecar(signals)?;
     }
     // With -s master keeps its standard output, and makes a session and process group of its own.
     let mut master = program(MASTER, time_zone);
     master.arg("-s").stdout(pump.stdio()?).stderr(pump.stdio()?);
     // Without these, master logs to syslog until it has read master.cf, and there is no syslog.
-    master.env("POSTLOG_SERVICE", LOG_SOCKET).env("POSTLOG_HOSTNAME", &settings.hostname);
+    master
+        .env("POSTLOG_SERVICE", LOG_SOCKET)
+        .env("POSTLOG_HOSTNAME", &configuration.settings.hostname);
     let master = children::spawn(&mut master).context("cannot start Postfix's master")?;
     pump.close();
-    Ok(supervise::supervise(master, signals, pump, settings.drain, certificates))
+    let watchers =
+        Watchers { certificates, addresses: addresses::Watcher::new(configuration, host) };
+    Ok(supervise::supervise(master, signals, pump, grace_period, watchers))
 }
 
 /// An smtpd without the SASL socket exits at its first client, and master throttles its port. So the

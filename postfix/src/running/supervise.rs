@@ -8,21 +8,21 @@ use rustix::process::{Pid, Signal as Kill, WaitStatus, kill_process_group};
 use super::children::{reap, send};
 use super::clock::{self, Clock};
 use super::signals::{Inbox, Signal};
-use super::{drain, processes};
-use crate::certificates::watcher::Watcher;
+use super::{addresses, drain, processes};
+use crate::certificates::watcher;
 use crate::log;
 use crate::maillog::pump::Pump;
 use crate::queue::directory::QUEUE_DIRECTORY;
 
-/// How long SIGTERM may take. Postfix usually ends within milliseconds; its own watchdog takes five
-/// seconds.
+/// How long SIGTERM may take. Postfix usually ends within milliseconds; if it hangs, its own timer ends
+/// it after five seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long deliveries may take to finish and be recorded when master has died; idle processes exit at
 /// once.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a signal, in case one was missed.
 const TICK: Duration = Duration::from_secs(5);
-/// How often renewed certificates are looked for.
+/// How often certificates and addresses are checked for changes.
 const CHECK_PERIOD: Duration = Duration::from_secs(10);
 
 /// How Postfix ended.
@@ -32,13 +32,29 @@ pub enum Ending {
     MasterDied,
 }
 
+/// What can change while Postfix runs, and makes it reload.
+#[derive(Debug)]
+pub struct Watchers {
+    pub certificates: watcher::Watcher,
+    pub addresses: addresses::Watcher,
+}
+
+impl Watchers {
+    /// Checks everything; `true` if Postfix has to reload.
+    fn tick(&mut self, now: SystemTime) -> bool {
+        let new_certificate = self.certificates.tick(now);
+        let new_addresses = self.addresses.tick();
+        new_certificate || new_addresses
+    }
+}
+
 /// Runs until master has ended, after a signal to us or by itself. `grace_period` is for the drain.
 pub fn supervise(
     master: Pid,
     signals: &Inbox,
     pump: &Pump,
     grace_period: Duration,
-    mut certificates: Watcher,
+    mut watchers: Watchers,
 ) -> Ending {
     let mut last_check = Instant::now();
     let mut clock = Clock::new(SystemTime::now(), Instant::now());
@@ -50,15 +66,15 @@ pub fn supervise(
                 return Ending::Stopped;
             }
             Some(Signal::Reload) => {
-                log::info("reloading Postfix and checking certificates");
-                certificates.tick(SystemTime::now());
+                log::info("reloading Postfix, after checking certificates and addresses");
+                watchers.tick(SystemTime::now());
                 reload(master);
             }
             Some(Signal::Child) | None => {}
         }
         if last_check.elapsed() >= CHECK_PERIOD {
             last_check = Instant::now();
-            if certificates.tick(SystemTime::now()) {
+            if watchers.tick(SystemTime::now()) {
                 reload(master);
             }
         }
@@ -87,9 +103,9 @@ fn reload(master: Pid) {
 fn reschedule_messages(master: Pid, by: Duration) {
     let count = clock::reschedule(Path::new(QUEUE_DIRECTORY), SystemTime::now());
     log::warning(format_args!(
-        "the clock was set back by {}: {count} messages in the queue were scheduled too far in the \
-         future and are now due",
-        humantime::format_duration(Duration::from_secs(by.as_secs()))
+        "the clock was set back by {}; rescheduled {} for delivery now",
+        humantime::format_duration(Duration::from_secs(by.as_secs())),
+        log::counted(count, "queued message", "queued messages")
     ));
     reload(master);
 }

@@ -1,4 +1,4 @@
-//! POSTFIX_<parameter> and POSTFIXMASTER_<service>__<type>__<parameter>: any parameter of Postfix that
+//! `POSTFIX_<parameter>` and `POSTFIXMASTER_<service>__<type>__<parameter>`: any Postfix parameter that
 //! no other variable sets.
 //!
 //! Only names and syntax are checked here; whether a value would do harm is for whoever writes Postfix's

@@ -140,7 +140,7 @@ fn each_mistake_is_reported_with_value_and_advice() {
 #[test]
 fn a_missing_or_bad_host_name_is_reported() {
     for (pairs, expected) in [
-        (vec![], "RELAY_MYHOSTNAME: must be set to the host name of this relay"),
+        (vec![], "RELAY_MYHOSTNAME: must be set to the fully qualified host name of this relay"),
         (
             vec![("RELAY_MYHOSTNAME", "relay")],
             "RELAY_MYHOSTNAME=relay: must be a fully qualified host name",
@@ -186,6 +186,13 @@ fn all_mistakes_are_reported_at_once() {
             "RELAYHOST_USER",
         ]
     );
+}
+
+#[test]
+fn a_large_public_network_is_taken_with_a_warning() {
+    let settings = settings_of(&[HOSTNAME, ("ALLOWED_NETWORKS", "20.0.0.0/8 10.0.0.0/8")]);
+    let [warning] = settings.warnings.as_slice() else { panic!("{:?}", settings.warnings) };
+    assert!(warning.starts_with("ALLOWED_NETWORKS: 20.0.0.0/8 lets 16,777,216"), "{warning}");
 }
 
 #[test]
