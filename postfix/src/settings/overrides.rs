@@ -35,7 +35,7 @@ pub struct ServiceOverride {
 pub struct Overrides {
     pub main: Vec<Override>,
     pub services: Vec<ServiceOverride>,
-    /// What was let through because the operator insists.
+    /// What an operator should know of at each start, or insists on.
     pub warnings: Vec<String>,
 }
 
@@ -70,18 +70,18 @@ impl Overrides {
         if service.is_some() {
             check_braces(&value).map_err(problem)?;
         }
-        if let Some(objection) = guard::objection(&parameter, &value, service.is_some()) {
-            let advice = match (&objection, unsafe_allowed) {
-                (Objection::Ours(variable), _) => format!("is set by {variable} here: use that"),
-                (Objection::Harm(harm), true) => harm.clone(),
-                (Objection::Harm(harm), false) => {
-                    format!("{harm} (ALLOW_UNSAFE_POSTFIX=true sets it all the same)")
-                }
-            };
-            if !unsafe_allowed {
+        match (guard::objection(&parameter, &value, service.is_some()), unsafe_allowed) {
+            (None, _) => {}
+            (Some(Objection::Notable(effect)), _) => {
+                self.warnings.push(problem(effect.to_owned()).to_string());
+            }
+            (Some(Objection::Ours(variable)), false) => return Err(problem(use_ours(variable))),
+            (Some(Objection::Harm(harm)), false) => {
+                let advice = format!("{harm} (ALLOW_UNSAFE_POSTFIX=true sets it all the same)");
                 return Err(problem(advice));
             }
-            self.warnings.push(format!("{}; ALLOW_UNSAFE_POSTFIX lets it be", problem(advice)));
+            (Some(Objection::Ours(variable)), true) => self.insisted(&problem(use_ours(variable))),
+            (Some(Objection::Harm(harm)), true) => self.insisted(&problem(harm)),
         }
         let set = Override { variable: variable.to_owned(), parameter, value };
         match service {
@@ -90,6 +90,14 @@ impl Overrides {
         }
         Ok(())
     }
+
+    fn insisted(&mut self, problem: &Problem) {
+        self.warnings.push(format!("{problem}; ALLOW_UNSAFE_POSTFIX lets it be"));
+    }
+}
+
+fn use_ours(variable: &str) -> String {
+    format!("is set by {variable} here: use that")
 }
 
 /// A password may stand in a table that is written into main.cf itself.
@@ -125,7 +133,7 @@ fn parse_name(variable: &str) -> Result<(Service, String), Problem> {
     // As other images write it: POSTFIX_MESSAGE_SIZE_LIMIT.
     let lower = parameter.to_ascii_lowercase();
     if let Some(Objection::Ours(ours)) = guard::objection(&lower, "", service.is_some()) {
-        return Err(Problem::without_value(variable, format!("is set by {ours} here: use that")));
+        return Err(Problem::without_value(variable, use_ours(ours)));
     }
     let advice = match parameters::nearest(parameter) {
         Some(nearest) => {
