@@ -60,7 +60,8 @@ pub fn no_action_that_moves_mail(value: &str) -> Result<(), String> {
     let is_one = |word: &&str| MOVES_MAIL.iter().any(|action| word.eq_ignore_ascii_case(action));
     match written_out(value).into_iter().find(is_one) {
         Some(action) => Err(format!(
-            "holds {action}, which takes a message away after the client was told that it is accepted"
+            "holds {action}: it drops, holds, copies or redirects mail after the client was told that it \
+             was accepted"
         )),
         None => Ok(()),
     }
@@ -72,10 +73,9 @@ pub fn permits(value: &str) -> bool {
         ["ok", "relay"].iter().any(|action| word.eq_ignore_ascii_case(action))
             || word.to_ascii_lowercase().starts_with("permit")
     };
-    let has_a_result = |word: &String| word.starts_with("inline:") || word.starts_with("static:");
-    let tables = words(value);
-    let mut results = tables.iter().filter(|word| has_a_result(word));
-    results.any(|word| written_out(word).into_iter().any(is_permit))
+    let found = words(value);
+    let mut tables = found.iter().filter(|word| word.contains(':'));
+    tables.any(|word| written_out(word).into_iter().any(is_permit))
 }
 
 /// Tables of transports: none that throws mail away.

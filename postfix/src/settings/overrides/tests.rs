@@ -101,6 +101,27 @@ fn the_operator_may_insist_and_is_warned() {
 }
 
 #[test]
+fn what_copies_mail_is_set_and_warned_about_whether_or_not_the_operator_insists() {
+    for unsafe_allowed in [false, true] {
+        let pairs = [("POSTFIX_always_bcc", "archive@example.org")];
+        let (overrides, problems) = read_from(&pairs, unsafe_allowed);
+        assert_eq!((overrides.main.len(), problems.len()), (1, 0));
+        let [warning] = overrides.warnings.as_slice() else { panic!("{overrides:?}") };
+        assert_eq!(
+            warning,
+            "POSTFIX_always_bcc=archive@example.org: sends a copy of everybody's mail to an address \
+             that the sidecar has not seen"
+        );
+    }
+}
+
+#[test]
+fn the_smarthost_s_password_does_not_get_into_master_cf() {
+    let name = "POSTFIXMASTER_smtp__unix__smtp_sasl_password_maps";
+    refused(name, "inline:{x=me:hunter2}", "is set by RELAYHOST_USERNAME and RELAYHOST_PASSWORD");
+}
+
+#[test]
 fn a_password_in_a_value_is_not_shown() {
     for (variable, value) in [
         ("POSTFIX_smtp_sasl_password_maps", "inline:{x=me:hunter2}"),

@@ -69,6 +69,8 @@ pub const HARMFUL: &[(&str, &str)] = &[
     ("smtpd_sender_restrictions", "check_sender_access { inline:{a=OK} }"),
     ("smtpd_end_of_data_restrictions", "check_recipient_access static:{REDIRECT a@example.org}"),
     ("smtpd_recipient_restrictions", "check_client_access static:OK"),
+    ("smtpd_recipient_restrictions", "check_client_access cidr:{{0.0.0.0/0 OK}}"),
+    ("smtpd_recipient_restrictions", "check_client_access unionmap:{static:OK}"),
     ("smtpd_recipient_restrictions", "check_client_access inline:{192.0.2.1=permit_auth}"),
     ("smtpd_recipient_restrictions", "check_recipient_access unionmap:{lmdb:/x,tcp:x:1}"),
     ("smtpd_etrn_restrictions", "permit_mynetworks"),
