@@ -118,6 +118,9 @@ pub const HARMFUL: &[(&str, &str)] = &[
     ("smtp_tls_trust_anchor_file", "/x"),
     ("smtp_tls_CApath", "/x"),
     ("smtp_dns_support_level", "disabled"),
+    ("smtp_dns_resolver_options", "res_defnames"),
+    ("smtp_host_lookup", "native"),
+    ("ignore_mx_lookup_error", "yes"),
     ("smtp_discard_ehlo_keywords", "pipelining, starttls"),
     ("smtp_discard_ehlo_keyword_address_maps", "inline:{192.0.2.1=starttls}"),
     ("smtp_never_send_ehlo", "yes"),
@@ -143,6 +146,8 @@ pub const HARMFUL: &[(&str, &str)] = &[
     ("tls_ssl_options", "0xFFFFFFFF"),
     ("tls_random_source", "/etc/hostname"),
     ("tls_random_bytes", "1"),
+    ("tls_eecdh_auto_curves", "X25519 secp160r1"),
+    ("tls_ffdhe_auto_groups", "dh_1024_160"),
     ("tls_append_default_CA", "yes"),
     ("tls_session_ticket_cipher", "bf-cbc"),
     // Mail that is lost or goes elsewhere.
