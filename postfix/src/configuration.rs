@@ -92,8 +92,8 @@ mod tests {
         let problems: Vec<String> =
             mistakes.unwrap_err().problems.iter().map(ToString::to_string).collect();
         let expected = [
-            "POSTFIX_relayhost=x: is set by RELAYHOST",
             "TLS_CERTS: is not a setting",
+            "POSTFIX_relayhost=x: is set by RELAYHOST",
             "POSTFIX_smtpd_tls_auth_only=no: would let clients send passwords unencrypted",
             "POSTFIXMASTER_lmtp__unix__message_size_limit: there is no such service; there are 25__",
         ];

@@ -94,7 +94,7 @@ pub fn read(environment: &Environment) -> Reading {
     let (overrides, of_overrides) = overrides::read(environment, unsafe_allowed);
     let mut settings = read_settings(&mut reader, environment, log_format);
     if let Some(settings) = &mut settings {
-        settings.warnings = warnings(environment, settings, &overrides);
+        settings.warnings = warnings(environment, settings);
     }
     let mut problems = reader.problems;
     problems.extend(of_overrides);
@@ -149,8 +149,8 @@ fn read_settings(
     })
 }
 
-fn warnings(environment: &Environment, settings: &Settings, overrides: &Overrides) -> Vec<String> {
-    let mut warnings = overrides.warnings.clone();
+fn warnings(environment: &Environment, settings: &Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
     let links = typos::service_links(environment);
     if !links.is_empty() {
         warnings.push(format!(

@@ -6,6 +6,7 @@
 //! exactly what was checked.
 
 use super::environment::{Environment, Problem};
+use super::variables::VARIABLES;
 use super::{foreign, parameters};
 
 const MAIN: &str = "POSTFIX_";
@@ -16,37 +17,6 @@ const SEPARATOR: &str = "__";
 /// Names under which people know the ports.
 const PORT_NAMES: &[(&str, &str)] =
     &[("smtp", "25"), ("submission", "587"), ("submissions", "465"), ("smtps", "465")];
-
-/// Parameters that a variable of this relay sets.
-const OURS: &[(&str, &str)] = &[
-    ("inet_protocols", "INET_PROTOCOLS"),
-    ("message_size_limit", "MESSAGE_SIZE_LIMIT"),
-    ("mydomain", "RELAY_DOMAIN"),
-    ("myhostname", "RELAY_MYHOSTNAME"),
-    ("mynetworks", "ALLOWED_NETWORKS"),
-    ("myorigin", "RELAY_DOMAIN"),
-    ("relayhost", "RELAYHOST"),
-    ("smtp_fallback_relay", "RELAYHOST_FALLBACK"),
-    ("sender_dependent_relayhost_maps", "RELAYHOST_MAP"),
-    ("sender_dependent_default_transport_maps", "RELAYHOST_MAP"),
-    ("smtp_sender_dependent_authentication", "RELAYHOST_MAP"),
-    ("smtp_sasl_auth_enable", "RELAYHOST_USERNAME and RELAYHOST_PASSWORD"),
-    ("smtp_sasl_password_maps", "RELAYHOST_USERNAME and RELAYHOST_PASSWORD"),
-    ("smtp_tls_CAfile", "TLS_CA"),
-    ("smtp_tls_security_level", "RELAYHOST_TLS_LEVEL"),
-    ("smtp_tls_wrappermode", "RELAYHOST with port 465"),
-    ("smtp_use_tls", "RELAYHOST_TLS_LEVEL"),
-    ("smtp_enforce_tls", "RELAYHOST_TLS_LEVEL"),
-    ("smtp_tls_chain_files", "RELAYHOST_CERT and RELAYHOST_KEY"),
-    ("smtp_tls_cert_file", "RELAYHOST_CERT and RELAYHOST_KEY"),
-    ("smtp_tls_key_file", "RELAYHOST_CERT and RELAYHOST_KEY"),
-    ("smtpd_tls_chain_files", "TLS_CERT and TLS_KEY"),
-    ("smtpd_tls_cert_file", "TLS_CERT and TLS_KEY"),
-    ("smtpd_tls_key_file", "TLS_CERT and TLS_KEY"),
-    ("smtpd_tls_security_level", "ENABLE_TLS"),
-    ("smtpd_use_tls", "ENABLE_TLS"),
-    ("smtpd_enforce_tls", "ENABLE_TLS"),
-];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
@@ -69,17 +39,11 @@ pub struct Overrides {
     pub services: Vec<ServiceOverride>,
     /// ALLOW_UNSAFE_POSTFIX: what would be refused is set, with a warning.
     pub unsafe_allowed: bool,
-    pub warnings: Vec<String>,
 }
 
 /// Whether a variable sets a parameter of Postfix.
 pub fn is_override(name: &str) -> bool {
     name.starts_with(MAIN) || name.starts_with(MASTER)
-}
-
-/// The variable of this relay that sets a parameter in main.cf.
-pub fn variable_for(parameter: &str) -> Option<&'static str> {
-    OURS.iter().find(|(name, _)| *name == parameter).map(|(_, variable)| *variable)
 }
 
 /// Reads every override; `unsafe_allowed` is ALLOW_UNSAFE_POSTFIX.
@@ -109,12 +73,6 @@ impl Overrides {
         set.value = one_line(&set.value).map_err(|advice| set.problem(advice))?;
         if service.is_some() {
             check_braces(&set.value).map_err(|advice| set.problem(advice))?;
-        } else if let Some(ours) = variable_for(&set.parameter) {
-            let problem = set.problem(format!("is set by {ours}; use that instead"));
-            if !self.unsafe_allowed {
-                return Err(problem);
-            }
-            self.warnings.push(set_anyway(&problem));
         }
         match service {
             Some(service) => self.services.push(ServiceOverride { service, set }),
@@ -128,16 +86,13 @@ impl Override {
     /// A problem with this value, which is only shown if it cannot contain a password: some tables are
     /// written into main.cf itself.
     pub fn problem(&self, advice: impl Into<String>) -> Problem {
-        match self.parameter.contains("password") || self.value.contains("static:") {
+        match self.parameter.contains("password")
+            || ["static:", "inline:"].iter().any(|table| self.value.contains(table))
+        {
             true => Problem::without_value(&self.variable, advice),
             false => Problem::new(&self.variable, &self.value, advice),
         }
     }
-}
-
-/// The warning about a problem that ALLOW_UNSAFE_POSTFIX overrules.
-pub fn set_anyway(problem: &Problem) -> String {
-    format!("{problem}; set anyway because of ALLOW_UNSAFE_POSTFIX")
 }
 
 type Service = Option<(String, String)>;
@@ -163,9 +118,8 @@ fn parse_name(variable: &str) -> Result<(Service, String), Problem> {
         return Ok((service, parameter.to_owned()));
     }
     // Other images write POSTFIX_MESSAGE_SIZE_LIMIT.
-    let lower = parameter.to_ascii_lowercase();
-    if let Some(ours) = variable_for(&lower).filter(|_| service.is_none()) {
-        let advice = format!("is set by {ours}; use that instead");
+    if service.is_none() && VARIABLES.iter().any(|known| known.name == parameter) {
+        let advice = format!("is set by {parameter}; use that instead");
         return Err(Problem::without_value(variable, advice));
     }
     let advice = match parameters::nearest(parameter) {

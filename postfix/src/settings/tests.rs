@@ -118,10 +118,6 @@ const ROWS: &[Row] = &[
     (&[("DRAIN_SECONDS", "-1")], &["DRAIN_SECONDS=-1: must be a number of seconds"]),
     (&[("DRAIN_SECONDS", "601")], &["DRAIN_SECONDS=601: must be a number of seconds"]),
     (&[("TLS_CRT", "/c")], &["TLS_CRT: is a setting of another image; use TLS_CERT and TLS_KEY"]),
-    (
-        &[("POSTFIX_myorigin", "x")],
-        &["POSTFIX_myorigin=x: is set by RELAY_DOMAIN; use that instead"],
-    ),
     (&[("INET_PROTOCOLS", "4")], &["INET_PROTOCOLS=4: must be all, ipv4 or ipv6"]),
     (&[("RELAYHOST_CERT", "/c.pem")], &["RELAYHOST_KEY: must be set too, because RELAYHOST_CERT"]),
 ];

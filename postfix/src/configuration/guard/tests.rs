@@ -1,71 +1,25 @@
+mod harmful;
+mod harmless;
+
 use super::*;
-use crate::configuration::main_cf::fixed;
+use crate::configuration::main_cf::fixed::{self, ASK_THE_SIDECAR};
 use crate::settings::environment::Environment;
-use crate::settings::{overrides, parameters};
+use crate::settings::overrides;
+use harmful::HARMFUL;
+use harmless::{HARMLESS, NOTABLE};
+
+fn harm(parameter: &str, value: &str) -> Option<String> {
+    match objection(parameter, value, false) {
+        Some(Objection::Harm(harm)) => Some(harm),
+        Some(Objection::Ours(variable)) => Some(format!("ours: {variable}")),
+        Some(Objection::Notable(_)) | None => None,
+    }
+}
 
 const ASK: &str = ASK_THE_SIDECAR;
 
-/// `{ASK}` stands for the sidecar's check_policy_service.
-const HARMFUL: &[(&str, &str)] = &[
-    ("mynetworks", "0.0.0.0/0"),
-    ("mynetworks", "10.0.0.0/8"),
-    ("smtpd_relay_restrictions", "permit"),
-    ("smtpd_relay_restrictions", "permit_mynetworks, reject"),
-    ("smtpd_relay_restrictions", "permit_mynetworks, {ASK}, reject"),
-    ("smtpd_relay_restrictions", "permit, {ASK}, reject"),
-    ("smtpd_relay_restrictions", "warn_if_reject {ASK}, permit_mynetworks, reject"),
-    ("smtpd_relay_restrictions", "{ASK}, permit_mynetworks"),
-    ("smtpd_relay_restrictions", "{ASK}, permit"),
-    ("smtpd_relay_restrictions", "{ASK}, permit_mynetworks, warn_if_reject, reject"),
-    ("smtpd_relay_restrictions", "{ASK}, permit_mynetworks, permit_auth_destination, reject"),
-    ("smtpd_relay_restrictions", "{ASK}, check_client_access static:OK, reject"),
-    ("smtpd_relay_restrictions", "{ASK}, $smtpd_client_restrictions, reject"),
-    ("smtpd_relay_restrictions", "check_policy_service unix:/tmp/x, reject"),
-    (
-        "smtpd_relay_restrictions",
-        "check_policy_service { unix:/run/relay/policy.sock, default_action=DUNNO }, reject",
-    ),
-    ("smtpd_recipient_restrictions", "permit"),
-    ("smtpd_recipient_restrictions", "permit_mx_backup, reject"),
-    ("smtpd_recipient_restrictions", "$smtpd_client_restrictions"),
-    ("smtpd_restriction_classes", "anybody"),
-    ("mydestination", "example.org"),
-    ("relay_domains", "example.org"),
-    ("permit_mx_backup_networks", "0.0.0.0/0"),
-    ("local_transport", "smtp:"),
-    ("smtpd_authorized_xclient_hosts", "0.0.0.0/0"),
-    ("smtpd_upstream_proxy_protocol", "haproxy"),
-    ("allow_percent_hack", "yes"),
-    ("allow_percent_hack", "$x"),
-    ("resolve_dequoted_address", "no"),
-    ("smtpd_forbid_bare_newline", "no"),
-    ("smtpd_forbid_bare_newline_exclusions", "$mynetworks"),
-    ("smtpd_milters", ""),
-    ("smtpd_milters", "inet:rspamd:11332"),
-    ("smtpd_milters", "{ unix:/run/relay/milter.sock, default_action=accept }"),
-    ("smtpd_milters", "unix:/run/relay/milter.sock { inet:x:1, default_action=accept }"),
-    ("smtpd_milter_maps", "cidr:/x"),
-    ("milter_default_action", "accept"),
-    ("milter_macro_defaults", "{auth_authen}=admin"),
-    ("receive_override_options", "no_milters"),
-    ("smtpd_policy_service_default_action", "DUNNO"),
-    ("smtpd_sasl_path", "inet:x:1"),
-    ("smtpd_sasl_security_options", "noplaintext"),
-    ("smtpd_tls_auth_only", "no"),
-    ("debug_peer_list", "0.0.0.0/0"),
-    ("smtpd_tls_loglevel", "4"),
-    ("notify_classes", "resource, software"),
-    ("notify_classes", "bounce"),
-    ("maillog_file", "/var/log/mail"),
-    ("daemon_directory", "/tmp"),
-    ("mail_owner", "root"),
-    ("import_environment", "X=Y"),
-    ("reject_code", "250"),
-    ("access_map_reject_code", "2"),
-];
-
 #[test]
-fn harmful_values_are_found() {
+fn what_would_open_the_relay_is_refused() {
     for (parameter, value) in HARMFUL {
         let value = value.replace("{ASK}", ASK);
         assert!(harm(parameter, &value).is_some(), "{parameter} = {value}");
@@ -73,108 +27,189 @@ fn harmful_values_are_found() {
 }
 
 #[test]
-fn unusual_values_pass() {
-    for (parameter, value) in [
-        ("smtpd_banner", "$myhostname ESMTP mail"),
-        ("smtp_destination_concurrency_limit", "5"),
-        ("smtpd_relay_restrictions", "{ASK}, permit_mynetworks, permit_sasl_authenticated, reject"),
-        (
-            "smtpd_relay_restrictions",
-            "reject_unknown_recipient_domain {ASK} permit_mynetworks reject",
-        ),
-        ("smtpd_recipient_restrictions", "reject_unknown_recipient_domain, permit_mynetworks"),
-        ("smtpd_data_restrictions", "reject_unauth_pipelining, reject_multi_recipient_bounce"),
-        ("smtpd_data_restrictions", "permit"),
-        ("smtpd_milters", "unix:/run/relay/milter.sock, inet:rspamd:11332"),
-        ("milter_default_action", "reject"),
-        ("notify_classes", "delay, 2bounce"),
-        ("notify_classes", ""),
-        ("smtpd_tls_loglevel", "2"),
-        ("reject_code", "550"),
-        ("smtpd_sasl_auth_enable", "no"),
-        ("smtpd_forbid_bare_newline", "reject"),
-        ("transport_maps", "inline:{x=y}"),
-    ] {
+fn what_is_only_unusual_passes() {
+    for (parameter, value) in HARMLESS {
         let value = value.replace("{ASK}", ASK);
-        assert_eq!(harm(parameter, &value), None, "{parameter} = {value}");
+        assert_eq!(objection(parameter, &value, false), None, "{parameter} = {value}");
     }
 }
 
 #[test]
-fn the_rendered_values_pass() {
-    let rendered = fixed::RELAY_ACCESS
-        .iter()
-        .chain(fixed::CLIENTS)
-        .chain(fixed::SIDECAR_MILTER)
-        .filter(|(name, _)| name.ends_with("_restrictions") || name.contains("milter"));
-    for (name, value) in rendered {
-        assert_eq!(harm(name, value), None, "{name} = {value}");
+fn what_copies_or_redirects_mail_passes_with_a_warning() {
+    for (parameter, value) in NOTABLE {
+        let found = objection(parameter, value, false);
+        assert!(matches!(found, Some(Objection::Notable(_))), "{parameter} = {value}: {found:?}");
     }
 }
 
-fn findings(pairs: &[(&str, &str)], unsafe_allowed: bool) -> Findings {
+/// Nothing that is rendered is refused by a check; what is fixed may have no value of its own.
+#[test]
+fn what_is_rendered_would_pass() {
+    let sections = [
+        fixed::PLACES,
+        fixed::NOT_LOCAL,
+        fixed::RELAY_ACCESS,
+        fixed::SIDECAR_MILTER,
+        fixed::LOGIN,
+        fixed::CLIENTS,
+        fixed::SERVER_TLS,
+        fixed::SENDING,
+        fixed::OPERATION,
+    ];
+    let is_fixed =
+        |name: &str| matches!(verdicts::find(name).unwrap().verdict(), Some(Verdict::Fixed));
+    for (name, value) in sections.into_iter().flatten().filter(|(name, _)| !is_fixed(name)) {
+        assert_eq!(objection(name, value, false), None, "{name} = {value}");
+    }
+}
+
+#[test]
+fn a_parameter_with_a_variable_is_set_by_that_and_only_sizes_may_differ_for_one_service() {
+    assert_eq!(
+        objection("message_size_limit", "1", false),
+        Some(Objection::Ours("MESSAGE_SIZE_LIMIT"))
+    );
+    assert_eq!(objection("message_size_limit", "1", true), None);
+    assert_eq!(objection("inet_protocols", "ipv4", true), None);
+    for (parameter, value) in [
+        ("mynetworks", "10.0.0.0/8"),
+        ("smtpd_sasl_auth_enable", "yes"),
+        // master.cf can be read by everybody in the container.
+        ("smtp_sasl_password_maps", "inline:{x=me:secret}"),
+        ("smtp_tls_security_level", "may"),
+        ("smtp_tls_wrappermode", "no"),
+        ("smtp_tls_chain_files", "/x"),
+        ("smtpd_tls_security_level", "may"),
+        ("relayhost", "[x]"),
+    ] {
+        assert!(objection(parameter, value, true).is_some(), "{parameter}");
+    }
+    assert_eq!(objection("smtpd_tls_security_level", "encrypt", true), None);
+    assert!(objection("smtpd_tls_security_level", "encrypt", false).is_some());
+}
+
+#[test]
+fn nonsense_is_refused_wherever_a_value_is_looked_at() {
+    let is_tried = |name: &str| HARMFUL.iter().any(|(parameter, _)| *parameter == name);
+    for row in verdicts::rows().filter(|row| !is_tried(row.parameter)) {
+        if row.verdict().unwrap().depends_on_the_value() {
+            let refused = ["proxy:x", "0", "nonsense"].map(|value| harm(row.parameter, value));
+            assert!(refused.iter().any(Option::is_some), "{}", row.parameter);
+        }
+    }
+}
+
+#[test]
+fn a_reference_is_known_or_cannot_be_checked() {
+    for (value, expected) in [
+        ("x", false),
+        ("$$x", false),
+        ("lmdb:$config_directory/x", false),
+        ("${data_directory}/x$$", false),
+        ("$config_directory$x", true),
+        ("$config_directory_", true),
+        ("${mydomain?x}", true),
+        ("$(x)", true),
+        ("$", true),
+        ("${x", true),
+        ("$$$x", true),
+    ] {
+        assert_eq!(holds_a_reference(value), expected, "{value}");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_would_be_right() {
+    for (parameter, value, expected) in [
+        ("tls_session_ticket_cipher", "x", "it must be aes-256-cbc or aes-128-cbc or empty"),
+        ("maximal_queue_lifetime", "0", "must be at least 1h, or mail is returned"),
+        ("maximal_backoff_time", "2h", "must be at most 4000s, or relay-init, repairing"),
+        ("smtp_discard_ehlo_keywords", "auth", "must not hold starttls or auth, or mail goes"),
+        ("transport_maps", "hash:/x", "names a table of type hash, which"),
+        ("notify_classes", "bounce", "may hold only delay and 2bounce; the others mail"),
+    ] {
+        let said = harm(parameter, value).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+fn findings(pairs: &[(&str, &str)], unsafe_allowed: bool) -> (Vec<String>, Vec<String>) {
     let (overrides, problems) = overrides::read(&Environment::from(pairs), unsafe_allowed);
     assert_eq!(problems, []);
-    check(&overrides)
+    let Findings { problems, warnings } = check(&overrides);
+    (problems.iter().map(ToString::to_string).collect(), warnings)
 }
 
 #[test]
 fn a_harmful_override_is_refused_in_main_cf_and_in_a_service() {
-    for variable in ["POSTFIX_smtpd_tls_auth_only", "POSTFIXMASTER_25__inet__smtpd_tls_auth_only"] {
-        let findings = findings(&[(variable, "no")], false);
-        let problems: Vec<String> = findings.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            problems,
-            [format!(
-                "{variable}=no: would let clients send passwords unencrypted; it must be yes \
-                 (ALLOW_UNSAFE_POSTFIX=true sets it anyway)"
-            )]
-        );
-        assert_eq!(findings.warnings, Vec::<String>::new());
-    }
-}
-
-#[test]
-fn the_operator_may_insist_and_is_warned_once() {
-    let pairs = [
-        ("POSTFIX_mynetworks", "0.0.0.0/0"),
-        ("POSTFIXMASTER_25__inet__smtpd_tls_auth_only", "no"),
-    ];
-    let findings = findings(&pairs, true);
-    assert_eq!(findings.problems, []);
-    // The warning about mynetworks, which ALLOWED_NETWORKS sets, belongs to the settings.
-    let [warning] = findings.warnings.as_slice() else { panic!("{findings:?}") };
-    assert!(warning.contains("would let clients send passwords unencrypted"), "{warning}");
-    assert!(warning.ends_with("set anyway because of ALLOW_UNSAFE_POSTFIX"), "{warning}");
-}
-
-#[test]
-fn a_parameter_that_a_variable_sets_may_differ_in_a_service_if_that_is_harmless() {
-    let of = |variable: &str, value: &str| findings(&[(variable, value)], false).problems.len();
-    assert_eq!(of("POSTFIXMASTER_25__inet__message_size_limit", "1"), 0);
-    assert_eq!(of("POSTFIXMASTER_25__inet__mynetworks", "10.0.0.0/8"), 1);
-    assert_eq!(of("POSTFIXMASTER_25__inet__smtpd_sasl_auth_enable", "yes"), 1);
-}
-
-#[test]
-fn a_value_of_spaces_or_two_lines_is_checked_as_postfix_reads_it() {
-    for (variable, value, expected) in [
-        ("POSTFIX_smtpd_milters", " ", "must start with unix:/run/relay/milter.sock"),
-        (
-            "POSTFIX_smtpd_relay_restrictions",
-            "permit\n# check_policy_service { unix:/run/relay/policy.sock, timeout=10s, try_limit=2 }, reject",
-            "must start with the sidecar's check_policy_service",
-        ),
-    ] {
-        let problems = findings(&[(variable, value)], false).problems;
+    for variable in ["POSTFIX_allow_percent_hack", "POSTFIXMASTER_25__inet__allow_percent_hack"] {
+        let (problems, warnings) = findings(&[(variable, "yes")], false);
         let [problem] = problems.as_slice() else { panic!("{problems:?}") };
-        assert!(problem.to_string().contains(expected), "{problem}");
+        assert!(problem.starts_with(&format!("{variable}=yes: ")), "{problem}");
+        assert!(problem.ends_with("it must be no (ALLOW_UNSAFE_POSTFIX=true sets it anyway)"));
+        assert_eq!(warnings, Vec::<String>::new());
     }
 }
 
 #[test]
-fn every_rule_is_about_an_existing_parameter() {
-    for (name, _) in RULES {
-        assert!(parameters::exists(name), "{name}");
+fn a_parameter_that_a_variable_sets_is_refused_with_its_name() {
+    for (variable, value, ours) in [
+        ("POSTFIX_mynetworks", "10.0.0.0/8", "ALLOWED_NETWORKS"),
+        ("POSTFIX_relayhost", "[a]:25", "RELAYHOST"),
+        ("POSTFIXMASTER_25__inet__mynetworks", "10.0.0.0/8", "ALLOWED_NETWORKS"),
+    ] {
+        let (problems, _) = findings(&[(variable, value)], false);
+        let expected = format!("{variable}={value}: is set by {ours}; use that instead");
+        assert_eq!(problems, [expected]);
     }
+}
+
+#[test]
+fn the_operator_may_insist_and_is_warned() {
+    let (problems, warnings) = findings(&[("POSTFIX_mynetworks", "0.0.0.0/0")], true);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(
+        warnings,
+        ["POSTFIX_mynetworks=0.0.0.0/0: is set by ALLOWED_NETWORKS; use that instead; set anyway \
+             because of ALLOW_UNSAFE_POSTFIX"]
+    );
+}
+
+#[test]
+fn what_copies_mail_is_set_and_warned_about_whether_or_not_the_operator_insists() {
+    for unsafe_allowed in [false, true] {
+        let pairs = [("POSTFIX_always_bcc", "archive@example.org")];
+        let (problems, warnings) = findings(&pairs, unsafe_allowed);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(
+            warnings,
+            [
+                "POSTFIX_always_bcc=archive@example.org: sends a copy of everybody's mail to an address \
+                 that the sidecar has not seen"
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    for (variable, value) in [
+        ("POSTFIX_smtp_sasl_password_maps", "inline:{x=me:hunter2}"),
+        ("POSTFIXMASTER_smtp__unix__smtp_sasl_password_maps", "inline:{x=me:hunter2}"),
+        ("POSTFIX_sender_dependent_relayhost_maps", "static:hunter2"),
+        ("POSTFIX_transport_maps", "inline:{x=hunter2$y}"),
+    ] {
+        for unsafe_allowed in [false, true] {
+            let (problems, warnings) = findings(&[(variable, value)], unsafe_allowed);
+            let texts = [problems, warnings].concat().concat();
+            assert!(texts.contains(variable) && !texts.contains("hunter2"), "{texts}");
+        }
+    }
+}
+
+#[test]
+fn a_value_of_two_lines_is_checked_as_postfix_reads_it() {
+    let value = format!("permit\n# {ASK}, reject");
+    let (problems, _) = findings(&[("POSTFIX_smtpd_relay_restrictions", &value)], false);
+    assert_eq!(problems.len(), 1, "{problems:?}");
 }

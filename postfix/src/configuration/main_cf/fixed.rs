@@ -123,6 +123,10 @@ pub const SENDING: &Fixed = &[
     ("smtp_tls_mandatory_protocols", ">=TLSv1.2"),
     ("smtp_tls_session_cache_database", "lmdb:$data_directory/smtp_scache"),
     ("smtp_tls_loglevel", "1"),
+    // By default, a header "TLS-Required: no" (RFC 8689) of any sender lowers the level to "may". With
+    // a login for the next hop, that stops delivery for everybody, because Postfix finds no mechanism
+    // that it may use, or sends the password in clear.
+    ("tls_required_enable", "no"),
 ];
 
 pub const OPERATION: &Fixed = &[

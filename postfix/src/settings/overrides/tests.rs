@@ -67,43 +67,6 @@ fn an_unknown_name_gets_a_suggestion() {
 }
 
 #[test]
-fn a_parameter_that_another_variable_sets_is_refused_with_its_name() {
-    refused("POSTFIX_mynetworks", "10.0.0.0/8", "is set by ALLOWED_NETWORKS; use that instead");
-    refused("POSTFIX_relayhost", "[a]:25", "is set by RELAYHOST; use that instead");
-}
-
-#[test]
-fn the_operator_may_insist_and_is_warned() {
-    let pairs = [("POSTFIX_mynetworks", "0.0.0.0/0")];
-    let (overrides, problems) = read_from(&pairs, true);
-    assert_eq!((overrides.main.len(), problems.len()), (1, 0));
-    assert_eq!(
-        overrides.warnings,
-        ["POSTFIX_mynetworks=0.0.0.0/0: is set by ALLOWED_NETWORKS; use that instead; set anyway \
-             because of ALLOW_UNSAFE_POSTFIX"]
-    );
-}
-
-#[test]
-fn a_password_in_a_value_is_not_shown() {
-    for (variable, value) in [
-        ("POSTFIX_smtp_sasl_password_maps", "inline:{x=me:hunter2}"),
-        ("POSTFIX_sender_dependent_relayhost_maps", "static:hunter2"),
-    ] {
-        let (overrides, problems) = read_from(&[(variable, value)], true);
-        let texts = [overrides.warnings, problems].concat().concat();
-        assert!(texts.contains(variable) && !texts.contains("hunter2"), "{texts}");
-    }
-}
-
-#[test]
-fn every_parameter_that_a_variable_sets_exists() {
-    for (name, _) in OURS {
-        assert!(parameters::exists(name), "{name}");
-    }
-}
-
-#[test]
 fn service_links_of_kubernetes_are_not_parameters() {
     let (overrides, problems) =
         read_from(&[("POSTFIX_PORT", "tcp://10.0.0.1:587"), ("POSTFIX_SERVICE_PORT", "25")], false);
