@@ -148,12 +148,15 @@ const HEADERS_REFUSED: [(&str, &str); 24] = [
         "From: alice@example.org\r\nSender: a@example.net\r\nSender: a@example.net",
         "more than one Sender",
     ),
-    ("From: <@evil.test:alice@example.org>", "From header field cannot be read"),
-    ("From: <alice@example.org> <mallory@evil.test>", "From header field cannot be read"),
-    ("From: alice@example.org mallory@evil.test", "From header field cannot be read"),
-    ("From: =?utf-8?q?mallory=40evil.test?=", "From header field cannot be read"),
-    ("From: alice@example.org (a comment without end", "From header field cannot be read"),
-    ("From:", "From header field cannot be read"),
+    ("From: <@evil.test:alice@example.org>", "From header field can be read in more than one way"),
+    ("From: <alice@example.org> <mallory@evil.test>", "<mallory@evil.test>"),
+    ("From: alice@example.org mallory@evil.test", "<mallory@evil.test>"),
+    ("From: =?utf-8?q?mallory=40evil.test?=", "From header field can be read in more than one way"),
+    (
+        "From: alice@example.org (a comment without end",
+        "From header field can be read in more than one way",
+    ),
+    ("From:", "From header field can be read in more than one way"),
 ];
 
 #[test]
@@ -227,7 +230,11 @@ fn what_postfix_cuts_off_a_long_header_reaches_nobody() -> Result<()> {
         }
         let words = format!("{}\r\n ", "x".repeat(100)).repeat(700);
         let reply = send(&format!("From: {words}<alice@example.org>"))?;
-        assert_refused(&reply, "From header field cannot be read", "an address behind the cut");
+        assert_refused(
+            &reply,
+            "From header field can be read in more than one way",
+            "an address behind the cut",
+        );
         Ok(())
     })
 }

@@ -119,7 +119,7 @@ const CASES: &[Case] = &[
     case(
         &[("ALOWED_NETWORKS", "10.0.0.0/8")],
         "ALOWED_NETWORKS: is not a setting; did you mean ALLOWED_NETWORKS?",
-        "ALOWED_NETWORKS is no setting: did you mean ALLOWED_NETWORKS?",
+        "ALOWED_NETWORKS is not a setting: did you mean ALLOWED_NETWORKS?",
     ),
     case(&[("LOG_FORMAT", "xml")], "LOG_FORMAT=xml: must be text or json", "expected text or json"),
     case(&[("SMTP_PASSWORD", "canary-27182818")], "", "SMTP_PASSWORD is set without SMTP_USERNAME"),

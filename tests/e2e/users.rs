@@ -131,15 +131,15 @@ fn what_cannot_be_done_says_why_and_changes_nothing() -> Result<()> {
         relay.start_sidecar()?;
         relay.add_user("alice", FIRST)?;
         let cases: [(&[&str], &str, i32, &str); 9] = [
-            (&["add", "ALICE", "--password-stdin"], SECOND, 3, "user alice exists already"),
+            (&["add", "ALICE", "--password-stdin"], SECOND, 3, "user alice already exists"),
             (&["passwd", "bob", "--password-stdin"], SECOND, 4, "there is no user bob"),
             (&["remove", "bob"], "", 4, "there is no user bob"),
             (&["disable", "bob"], "", 4, "there is no user bob"),
             (&["show", "bob"], "", 4, "there is no user bob"),
-            (&["add", "al ice", "--password-stdin"], SECOND, 5, "\"al ice\" is no user name"),
-            (&["add", "", "--password-stdin"], SECOND, 5, "\"\" is no user name"),
+            (&["add", "al ice", "--password-stdin"], SECOND, 5, "\"al ice\" is not a user name"),
+            (&["add", "", "--password-stdin"], SECOND, 5, "\"\" is not a user name"),
             (&["add", "bob", "--password-stdin"], "", 6, "empty"),
-            (&["add", "bob"], "", 6, "no terminal to ask for a password"),
+            (&["add", "bob"], "", 6, "no terminal to ask for the password"),
         ];
         for (arguments, password, code, why) in cases {
             let output = relay.user(arguments, password)?;
@@ -168,7 +168,7 @@ fn a_password_is_asked_for_twice_on_a_terminal_and_not_shown() -> Result<()> {
         let answers = [("Password: ", FIRST), ("Again: ", SECOND)];
         let session = relay.place().run_on_terminal(&["user", "passwd", "alice"], &answers)?;
         assert_eq!(session.status.code(), Some(6), "{session:?}");
-        assert!(session.shown.contains("the two passwords differ"), "{session:?}");
+        assert!(session.shown.contains("the passwords do not match"), "{session:?}");
         assert_eq!(login_code(&relay, "alice", FIRST)?, 235);
         Ok(())
     })

@@ -54,8 +54,21 @@ pub fn parse(line: &str) -> Line<'_> {
     let (level, text) = split_level(message);
     let (queue_id, text) = split_queue_id(text);
     let (kind, fields) = message::parse(text);
-    let kind = if service.is_some() { kind } else { Kind::Other };
+    let kind =
+        if service.is_some_and(|service| may_report(service, kind)) { kind } else { Kind::Other };
     Line { kind, level, service, pid, queue_id, fields, message }
+}
+
+/// Whether a service reports such a thing. Those that receive mail quote what strangers send, and could
+/// be made to write what looks like a delivery.
+fn may_report(service: &str, kind: Kind) -> bool {
+    let program = service.rsplit('/').next().unwrap_or(service);
+    match kind {
+        Kind::Delivery | Kind::Queued | Kind::Removed | Kind::Bounce => {
+            !matches!(program, "smtpd" | "cleanup" | "pickup" | "trivial-rewrite" | "anvil")
+        }
+        _ => true,
+    }
 }
 
 type Header<'a> = (Option<&'a str>, Option<&'a str>, &'a str);

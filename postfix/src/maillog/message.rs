@@ -76,6 +76,14 @@ fn read_text<'a>(text: &'a str, fields: &mut Fields<'a>) -> Kind {
             return Kind::Reject;
         }
     }
+    // The sender writes the rest of the line, whatever it looks like.
+    for field in ["message-id=", "resent-message-id="] {
+        if let Some(id) = text.strip_prefix(field) {
+            let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
+            fields.message_id = Some(inner.unwrap_or(id));
+            return Kind::MessageId;
+        }
+    }
     read_pairs(text, fields);
     if fields.status.is_some() && fields.to.is_some() {
         Kind::Delivery
@@ -83,8 +91,6 @@ fn read_text<'a>(text: &'a str, fields: &mut Fields<'a>) -> Kind {
         Kind::Queued
     } else if fields.client.is_some() {
         Kind::Received
-    } else if fields.message_id.is_some() {
-        Kind::MessageId
     } else {
         // A failed login, for one, names client and user in running text.
         read_login(text, fields);
@@ -150,7 +156,6 @@ fn store<'a>(fields: &mut Fields<'a>, name: &str, value: &'a str) {
     let field = match name {
         "client" => &mut fields.client,
         "sasl_username" => &mut fields.sasl_username,
-        "message-id" => &mut fields.message_id,
         "from" => &mut fields.from,
         "size" => &mut fields.size,
         "to" => &mut fields.to,
@@ -161,7 +166,8 @@ fn store<'a>(fields: &mut Fields<'a>, name: &str, value: &'a str) {
         "dsn" => &mut fields.dsn,
         _ => return,
     };
-    *field = Some(value);
+    // Postfix writes a name once. If it comes again, somebody else wrote it.
+    field.get_or_insert(value);
 }
 
 /// Takes `name=value` off the front. A value in angle brackets may contain the separator.

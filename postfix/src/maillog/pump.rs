@@ -17,6 +17,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use ring::rand::{self, SystemRandom};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
@@ -32,8 +33,11 @@ const MAX_LINE: usize = 8 * 1024;
 /// Bytes of the pipe, the most the kernel grants without privileges. It holds a burst until the reading
 /// thread is scheduled.
 const PIPE_SIZE: usize = 1 << 20;
-/// A line that we log through postlogd. It comes back after everything that was logged before it.
+/// Begins a line that we log through postlogd, which comes back after everything that was logged before
+/// it. A secret follows, so that nobody can write such a line, into a HELO or a header, to have it swallowed.
 const MARK: &str = "relay-init: the log has caught up, mark ";
+/// Bytes of the secret.
+const SECRET_SIZE: usize = 16;
 /// postlogd accepts a datagram at once, unless the machine hangs.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,6 +57,8 @@ pub struct Pump {
     /// The end of the pipe for programs yet to be started; `None` once all are.
     writer: Option<OwnedFd>,
     socket_path: PathBuf,
+    /// What a mark of this process begins with.
+    mark: Arc<str>,
     next_mark: AtomicU32,
     marks: Receiver<u32>,
     output: Arc<Output>,
@@ -68,8 +74,13 @@ impl Pump {
         fcntl_setpipe_size(&writer, PIPE_SIZE).ok();
         let output = Arc::new(Output::new(&sinks.overflow_folder));
         let (mark_sender, marks) = mpsc::channel();
-        let intake =
-            Intake { output: Arc::clone(&output), events: sinks.events, marks: mark_sender };
+        let mark = secret_mark()?;
+        let intake = Intake {
+            output: Arc::clone(&output),
+            events: sinks.events,
+            mark: Arc::clone(&mark),
+            marks: mark_sender,
+        };
         thread::Builder::new().name("maillog-in".to_owned()).spawn(move || {
             // An error is treated like the end: there is nothing else to read from.
             read(&File::from(reader), &socket, &intake).ok();
@@ -83,7 +94,7 @@ impl Pump {
         })?;
         let socket_path = socket_path.to_path_buf();
         let (writer, next_mark) = (Some(writer), AtomicU32::new(1));
-        Ok(Self { writer, socket_path, next_mark, marks, output, finished })
+        Ok(Self { writer, socket_path, mark, next_mark, marks, output, finished })
     }
 
     /// A standard output, or standard error, for one program.
@@ -119,7 +130,7 @@ impl Pump {
     fn send_mark(&self, number: u32) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(MARK_TIMEOUT))?;
-        socket.send_to(format!("{MARK}{number}").as_bytes(), &self.socket_path)?;
+        socket.send_to(format!("{}{number}", self.mark).as_bytes(), &self.socket_path)?;
         Ok(())
     }
 
@@ -142,6 +153,7 @@ impl Pump {
 struct Intake {
     output: Arc<Output>,
     events: Events,
+    mark: Arc<str>,
     marks: Sender<u32>,
 }
 
@@ -149,7 +161,7 @@ impl Intake {
     fn accept(&self, line: Vec<u8>) {
         let now = SystemTime::now();
         let text = line::printable(&line);
-        if let Some((_, number)) = text.split_once(MARK) {
+        if let Some((_, number)) = text.split_once(&*self.mark) {
             self.marks.send(number.trim_end().parse().unwrap_or_default()).ok();
             return;
         }
@@ -158,6 +170,12 @@ impl Intake {
         drop(text);
         self.output.push(Entry { time: now, line }, is_delivery);
     }
+}
+
+fn secret_mark() -> io::Result<Arc<str>> {
+    let secret = rand::generate::<[u8; SECRET_SIZE]>(&SystemRandom::new());
+    let secret = secret.map_err(|_| io::Error::other("the kernel gives no random bytes"))?;
+    Ok(format!("{MARK}{:032x} ", u128::from_be_bytes(secret.expose())).into())
 }
 
 fn bind(path: &Path) -> io::Result<UnixDatagram> {

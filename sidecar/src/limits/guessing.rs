@@ -5,10 +5,11 @@
 //!
 //! Over its limit an address is refused. A user must not be: strangers could then lock anybody out,
 //! and a server at home has a new address every day. So a user over the limit is only slowed down,
-//! and only where a password could be guessed at all: one password is looked at every [`PACE`]
-//! seconds, and everybody else is told to come back. Addresses that have not been guessing have a
-//! turn of their own, so that a thousand guessers do not crowd out somebody who just arrived. So do
-//! addresses that the user is known to log in from, in case they share one with a guesser.
+//! and only where a password could be guessed at all: one password is looked at every few seconds, and
+//! everybody else is told to come back. Addresses that have not been guessing have a turn of their
+//! own, so that a thousand guessers do not crowd out somebody who just arrived: whoever knows the
+//! password always comes with the same one, and a guesser does not. Addresses that the user is known
+//! to log in from have another, in case they share one with a guesser.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -31,11 +32,8 @@ pub struct GuessLimit {
 /// The most that can be counted for one address or user.
 const MAX_LIMIT: usize = 1_000;
 
-/// Seconds between two looks at a password where a limit was passed. With three turns a user that
-/// is 8,640 a day, which with the default limit of 100 stays below 10,000 guesses.
-pub const PACE: u64 = 30;
 /// An address that was told to come back this often has lost its place among the newcomers.
-const NEWCOMER_TRIES: u32 = 5;
+const NEWCOMER_TRIES: u32 = 12;
 /// For how many seconds an address is remembered as one that was told to come back.
 const DEFERRALS_COUNT_FOR: u64 = 3_600;
 
@@ -75,6 +73,7 @@ pub struct Attempt<'a> {
     pub address: Option<IpAddr>,
     pub user: &'a str,
     pub target: Target,
+    pub password: Fingerprint,
     /// Whether this address logged in as this user lately.
     pub known: bool,
 }
@@ -135,22 +134,31 @@ impl Wrong {
 #[derive(Debug, Default)]
 struct ByAddress {
     wrong: Wrong,
-    /// How often it was told to come back, and when it was last.
+    /// The password it was told to come back with, how often, and when last.
+    waits_with: Fingerprint,
     deferrals: u32,
     last_deferral: u64,
 }
 
 impl ByAddress {
-    fn is_newcomer(&self, now: u64, limit: GuessLimit) -> bool {
+    /// Whether it has shown no sign of guessing. A second password is one.
+    fn is_newcomer(&self, now: u64, password: Fingerprint, limit: GuessLimit) -> bool {
         let forgotten = now.saturating_sub(self.last_deferral) >= DEFERRALS_COUNT_FOR;
-        self.wrong.recent(now, limit) == 0 && (forgotten || self.deferrals <= NEWCOMER_TRIES)
+        let waits_its_turn = self.deferrals <= NEWCOMER_TRIES && self.waits_with == password;
+        let is_first = forgotten || self.deferrals == 0;
+        self.wrong.recent(now, limit) == 0 && (is_first || waits_its_turn)
     }
 
-    fn deferred(&mut self, now: u64) {
+    fn deferred(&mut self, now: u64, password: Fingerprint) {
         if now.saturating_sub(self.last_deferral) >= DEFERRALS_COUNT_FOR {
             self.deferrals = 0;
         }
-        self.deferrals = self.deferrals.saturating_add(1);
+        if self.deferrals == 0 {
+            self.waits_with = password;
+        }
+        // Coming back with the first password again does not make a guesser a newcomer.
+        let tries = if self.waits_with == password { 1 } else { NEWCOMER_TRIES };
+        self.deferrals = self.deferrals.saturating_add(tries);
         self.last_deferral = now;
     }
 }
@@ -170,6 +178,18 @@ enum Turn {
     Others,
 }
 
+impl Turn {
+    /// Seconds between two looks at a password. In a day that is 7,200, 1,440 and 720 for a user, which
+    /// with the default limit of 100 stays below 10,000 guesses.
+    const fn pace(self) -> u64 {
+        match self {
+            Self::Newcomers => 12,
+            Self::Known => 60,
+            Self::Others => 120,
+        }
+    }
+}
+
 impl ByUser {
     /// Takes the turn, if it is free.
     fn take_turn(&mut self, now: u64, turn: Turn) -> bool {
@@ -180,7 +200,7 @@ impl ByUser {
             Turn::Others => others,
         };
         // After a clock was set back the turn is free at once, and not only when it catches up.
-        let busy = last_look.is_some_and(|last| (last..last + PACE).contains(&now));
+        let busy = last_look.is_some_and(|last| (last..last + turn.pace()).contains(&now));
         if !busy {
             *last_look = Some(now);
         }
@@ -227,8 +247,9 @@ impl Guesses {
             return Judgement::AddressOverLimit;
         } else if exempt || !self.table(attempt.target).peek(attempt.user).is_some_and(guessed) {
             return Judgement::Check;
-        } else if by_address.map_or(address.is_some(), |by| by.is_newcomer(now, limits.per_address))
-        {
+        } else if by_address.map_or(address.is_some(), |by| {
+            by.is_newcomer(now, attempt.password, limits.per_address)
+        }) {
             Turn::Newcomers
         } else {
             Turn::Others
@@ -238,7 +259,7 @@ impl Guesses {
             return Judgement::Check;
         }
         if let Some(by) = address.and_then(|a| self.by_address.touch(&a, ByAddress::default)) {
-            by.deferred(now);
+            by.deferred(now, attempt.password);
         }
         Judgement::ComeBack
     }

@@ -18,7 +18,7 @@ use crate::access::Standing;
 use crate::clock::now;
 use crate::gateways::Gateways;
 use crate::ledger::Ledger;
-use crate::limits::guessing::{Attempt, GuessLimits, Guesses, Judgement, Target};
+use crate::limits::guessing::{Attempt, Fingerprint, GuessLimits, Guesses, Judgement, Target};
 use crate::password::cache::{Mac, VerifiedCache};
 use crate::password::pool::{HashingPool, PoolError};
 use crate::password::{self, Arena, Cost, HashError, Password};
@@ -140,9 +140,9 @@ impl Authenticator {
     async fn judge(&self, claim: &Claim<'_>, user: Option<&User>) -> Result<Judged, AuthTrouble> {
         let stored: Vec<&Credential> =
             user.map(|user| user.valid_credentials(now()).collect()).unwrap_or_default();
-        let attempt = claim.attempt(user);
         // It covers the stored hashes, so that a password that becomes right is not refused.
         let fingerprint = fingerprint(&claim.mac, &stored);
+        let attempt = claim.attempt(user, fingerprint);
         {
             let mut guesses = self.guesses();
             // To repeat that a password is wrong gives nothing away.
@@ -266,11 +266,12 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    fn attempt(&self, user: Option<&User>) -> Attempt<'_> {
+    fn attempt(&self, user: Option<&User>, password: Fingerprint) -> Attempt<'_> {
         Attempt {
             address: self.guesser,
             user: &self.filed_under,
             target: user.map_or(Target::Nobody, |user| user.as_target(now())),
+            password,
             known: self.known,
         }
     }
