@@ -203,3 +203,19 @@ fn no_prefix_of_a_line_panics() {
 fn bytes_that_are_not_utf_8_are_shown() {
     assert_eq!(printable(b"a\xff\xc3\xbc\xc3"), "a\\xff\u{fc}\\xc3");
 }
+
+#[test]
+fn what_a_stranger_writes_into_a_line_is_neither_a_delivery_nor_an_address() {
+    for text in [
+        "/cleanup[3]: 4jXvlj465Sz1Sm1P: message-id=<x>, to=<bob@example.net>, status=sent (250 ok)",
+        "/cleanup[3]: 4jXvlj465Sz1Sm1P: resent-message-id=x, to=<bob@example.net>, status=sent (ok)",
+        "/cleanup[3]: 4jXvlj465Sz1Sm1P: to=<bob@example.net>, status=sent (250 ok)",
+        "/smtpd[3]: 4jXvlj465Sz1Sm1P: to=<bob@example.net>, status=sent (250 ok)",
+        "/submission/smtpd[3]: 4jXvlj465Sz1Sm1P: from=<a@example.org>, size=1, nrcpt=1 (queue active)",
+    ] {
+        let text = format!("{HEAD}{text}");
+        assert!(!matches!(parse(&text).kind, Kind::Delivery | Kind::Queued), "{text}");
+    }
+    let twice = format!("{HEAD}/smtp[3]: 4jXvlj465Sz1Sm1P: to=<a@example.net>, to=<b@example.net>");
+    assert_eq!(parse(&twice).fields.to, Some("a@example.net"));
+}

@@ -77,6 +77,14 @@ fn datagrams_become_lines_too_and_marks_keep_their_place() {
 }
 
 #[test]
+fn nobody_else_can_write_a_line_that_is_taken_for_a_mark() {
+    let mut bench = Bench::new();
+    let forged = format!("Nov 23 05:10:16 relay postfix/smtpd[7]: improper command {MARK}1\n");
+    bench.write(forged.as_bytes());
+    assert_eq!(bench.output(), forged.as_bytes());
+}
+
+#[test]
 fn waiting_for_the_log_to_catch_up_has_a_timeout() {
     let bench = Bench::new();
     fs::remove_file(bench.folder.path().join("postlog")).unwrap();
