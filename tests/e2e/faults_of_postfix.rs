@@ -85,6 +85,25 @@ fn a_pid_file_that_was_left_behind_stops_nothing() -> Result<()> {
 }
 
 #[test]
+fn what_a_killed_cleanup_left_is_removed_once_and_mail_is_not() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut relay = settings(lab).start()?;
+        relay.kill()?;
+        let [left, mail] =
+            ["123456.789", "123456.790"].map(|name| relay.queue().join("incoming").join(name));
+        fs::write(&left, "")?;
+        // Nobody knows what this is, so it stays.
+        fs::write(&mail, "not empty")?;
+        relay.start()?;
+        assert!(!left.exists() && mail.exists());
+        let said = relay.postfix()?.output();
+        assert!(said.contains("removed 1 empty temporary file"), "{said}");
+        assert!(!said.contains("bogus file name: incoming/123456.789"), "{said}");
+        Ok(())
+    })
+}
+
+#[test]
 fn the_root_is_read_only() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;

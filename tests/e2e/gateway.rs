@@ -3,7 +3,7 @@
 //! Docker lets strangers arrive from the bridge's gateway address; so does this host, when it connects to a
 //! container by itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,6 +22,10 @@ struct Bridge {
     relay: IpAddr,
     neighbour: IpAddr,
 }
+
+/// A network that a container may be attached to later. It is allowed from the start.
+const LATE_SUBNET: &str = "10.231.7.0/24";
+const LATE_GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 231, 7, 1));
 
 fn docker(arguments: &[&str]) -> Result<String> {
     let output = Command::new("docker").args(arguments).output().context("running docker")?;
@@ -74,12 +78,13 @@ impl Bridge {
         self.neighbour = self.address("neighbour")?;
         let (name, subnet) = (&self.name, &self.subnet);
         let common = format!(
-            "-e RELAY_MYHOSTNAME=relay.test -e ALLOWED_NETWORKS={subnet} \
+            "-e RELAY_MYHOSTNAME=relay.test -e ALLOWED_NETWORKS={subnet},{LATE_SUBNET} \
              -e RELAYHOST=[{}]:25 -v {name}-sockets:/run/relay --read-only --cap-drop=ALL",
             self.neighbour
         );
-        let sidecar =
-            format!("{common} -e TRUST_GATEWAY={sidecar_trusts} -v {name}-users:/var/lib/relay");
+        let sidecar = format!(
+            "{common} -e TRUST_GATEWAY={sidecar_trusts} -e LOG_LEVEL=debug -v {name}-users:/var/lib/relay"
+        );
         let postfix = format!(
             "{common} -e TRUST_GATEWAY={postfix_trusts} -v {name}-queue:/var/spool/postfix \
              --tmpfs=/run/postfix:mode=0755 --tmpfs=/tmp --tmpfs=/var/lib/relay-tls:mode=0755 \
@@ -105,6 +110,22 @@ impl Bridge {
         let run = ["run", "-d", "--name", &name, "--network", &self.name];
         let options: Vec<&str> = options.split_whitespace().collect();
         docker(&[&run, options.as_slice(), &[image]].concat()).map(drop)
+    }
+
+    fn late_network(&self) -> String {
+        format!("{}-late", self.name)
+    }
+
+    /// Attaches both running containers to another network; the address of Postfix there.
+    fn attach_late(&self) -> Result<IpAddr> {
+        let (name, gateway) = (self.late_network(), LATE_GATEWAY.to_string());
+        docker(&["network", "create", "--subnet", LATE_SUBNET, "--gateway", &gateway, &name])?;
+        for part in ["postfix", "sidecar"] {
+            docker(&["network", "connect", &name, &self.container(part)])?;
+        }
+        let format = format!("{{{{(index .NetworkSettings.Networks \"{name}\").IPAddress}}}}");
+        let address = docker(&["inspect", "-f", &format, &self.container("postfix")])?;
+        address.parse().with_context(|| format!("Postfix has the address {address:?}"))
     }
 
     fn address(&self, part: &str) -> Result<IpAddr> {
@@ -134,10 +155,7 @@ impl Bridge {
     }
 
     fn send(&self, namespace: &Namespace, from: IpAddr) -> Result<Reply> {
-        let mut client = Client::connect(namespace, from, SocketAddr::new(self.relay, 25))?;
-        client.reply()?.expect(220)?;
-        client.ehlo()?;
-        client.send("alice@example.org", &["bob@recipient.test"], &message("gateway"))
+        send_to(namespace, from, self.relay)
     }
 
     /// Messages that the neighbour has received as next hop.
@@ -145,6 +163,13 @@ impl Bridge {
         let files = docker(&["exec", &self.container("neighbour"), "ls", "/mail"])?;
         Ok(files.lines().count())
     }
+}
+
+fn send_to(namespace: &Namespace, from: IpAddr, relay: IpAddr) -> Result<Reply> {
+    let mut client = Client::connect(namespace, from, SocketAddr::new(relay, 25))?;
+    client.reply()?.expect(220)?;
+    client.ehlo()?;
+    client.send("alice@example.org", &["bob@recipient.test"], &message("gateway"))
 }
 
 impl Drop for Bridge {
@@ -156,7 +181,9 @@ impl Drop for Bridge {
         for volume in ["sockets", "users", "queue"] {
             drop(docker(&["volume", "rm", "-f", &self.container(volume)]));
         }
-        drop(docker(&["network", "rm", &self.name]));
+        for network in [&self.name, &self.late_network()] {
+            drop(docker(&["network", "rm", network]));
+        }
     }
 }
 
@@ -179,6 +206,24 @@ fn who_comes_from_the_gateway_is_refused_though_its_network_is_allowed() -> Resu
             let warns = |line: &str| line.contains(&bridge.subnet) && line.contains(&gateway);
             assert!(log.lines().any(warns), "no warning of {part} in:\n{log}");
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_gateway_of_a_network_that_is_attached_later_is_refused_too() -> Result<()> {
+    on_a_bridge(false, false, |bridge| {
+        let address = bridge.attach_late()?;
+        let reload = "reloading Postfix with a new mynetworks";
+        until("Postfix to notice the network", 3 * A_WHILE, || {
+            bridge.log("postfix").ok()?.contains(reload).then_some(())
+        })?;
+        let host = Namespace::of_process(std::process::id())?;
+        until("both parts to refuse its gateway", 3 * A_WHILE, || {
+            let reply = send_to(&host, LATE_GATEWAY, address).ok()?;
+            (reply.code == 554 && reply.to_string().contains("gateway")).then_some(())
+        })?;
+        bridge.send_from_neighbour()?.expect(250)?;
         Ok(())
     })
 }

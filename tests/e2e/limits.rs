@@ -73,6 +73,22 @@ fn who_has_used_up_a_limit_is_asked_to_come_later() -> Result<()> {
 }
 
 #[test]
+fn who_is_added_again_under_the_same_name_inherits_nothing() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "1/day"), &[])?;
+        send(&relay)?.expect(250)?;
+        assert_limited(&send(&relay)?, "1/day");
+        relay.manage_user(&["remove", "alice"], "")?;
+        relay.add_user("alice", PASSWORD)?;
+        let shown = relay.manage_user(&["show", "alice"], "")?;
+        assert!(shown.contains("never used") && !shown.contains("198.51.100.7"), "{shown}");
+        send(&relay)?.expect(250)?;
+        assert_limited(&send(&relay)?, "1/day");
+        Ok(())
+    })
+}
+
+#[test]
 fn each_recipient_counts_and_a_message_to_too_many_is_cut() -> Result<()> {
     in_a_lab(|lab| {
         let relay = start_with_alice(lab.relay().env("RATE_LIMIT_USER", "5/day"), &[])?;

@@ -98,6 +98,21 @@ fn a_new_password_holds_at_once_and_the_old_one_no_more() -> Result<()> {
 }
 
 #[test]
+fn a_new_password_ends_the_sessions_of_the_old_one() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = lab.relay().start()?;
+        relay.add_user("alice", FIRST)?;
+        let mut thief = relay.login(STRANGER, 587, "alice", FIRST)?;
+        // A login counts by the second in which it was made.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        relay.manage_user(&["passwd", "alice", "--password-stdin"], SECOND)?;
+        let reply = thief.send("alice@example.org", &["bob@example.net"], b"no\r\n")?;
+        assert_eq!((reply.code, reply.enhanced()), (450, Some("4.7.1")), "{reply}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_name_is_the_same_in_any_case() -> Result<()> {
     in_a_lab(|lab| {
         let relay = lab.relay().start()?;
