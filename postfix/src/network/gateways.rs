@@ -17,7 +17,11 @@ use nix::ifaddrs;
 /// RTF_GATEWAY of linux/route.h: the route goes through a router instead of directly to a neighbour.
 const RTF_GATEWAY: u32 = 0x2;
 
-/// Finds every untrusted address: the gateways of all routes and the addresses of all interfaces.
+/// Finds every untrusted address: the gateways of all routes, the first address of each network that
+/// the container is attached to, and the addresses of all interfaces.
+///
+/// The first address is where container engines put the bridge. Only one network has the default route,
+/// so the gateways of the others are in no routing table.
 pub fn untrusted_addresses() -> io::Result<BTreeSet<IpAddr>> {
     let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
     addresses.extend(ipv4_gateways(&read_if_there("/proc/net/route")?).map(IpAddr::from));
@@ -42,24 +46,38 @@ fn read_if_there(path: &str) -> io::Result<String> {
     }
 }
 
-/// Lines are `Iface Destination Gateway Flags …`, with addresses as hexadecimal words in host byte
-/// order.
+/// Lines are `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, with addresses as hexadecimal
+/// words in host byte order.
 fn ipv4_gateways(table: &str) -> impl Iterator<Item = Ipv4Addr> {
     table.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let gateway = u32::from_str_radix(fields.nth(2)?, 16).ok()?;
-        let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
-        (flags & RTF_GATEWAY != 0).then(|| Ipv4Addr::from(gateway.to_ne_bytes()))
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [interface, destination, gateway, flags, _, _, _, mask, ..] = fields.as_slice() else {
+            return None;
+        };
+        let word = |text: &str| u32::from_str_radix(text, 16).ok();
+        if word(flags)? & RTF_GATEWAY != 0 {
+            return Some(Ipv4Addr::from(word(gateway)?.to_ne_bytes()));
+        }
+        let is_network = *interface != "lo" && !matches!(word(mask)?, 0 | u32::MAX);
+        let network = Ipv4Addr::from(word(destination)?.to_ne_bytes());
+        is_network.then(|| Ipv4Addr::from_bits(network.to_bits() | 1))
     })
 }
 
 /// Lines are `destination length source length next-hop metric references uses flags interface`.
 fn ipv6_gateways(table: &str) -> impl Iterator<Item = Ipv6Addr> {
     table.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let gateway = u128::from_str_radix(fields.nth(4)?, 16).ok()?;
-        let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
-        (flags & RTF_GATEWAY != 0).then(|| Ipv6Addr::from(gateway))
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [destination, length, _, _, gateway, _, _, _, flags, interface] = fields.as_slice()
+        else {
+            return None;
+        };
+        let address = |text: &str| u128::from_str_radix(text, 16).ok();
+        if u32::from_str_radix(flags, 16).ok()? & RTF_GATEWAY != 0 {
+            return address(gateway).map(Ipv6Addr::from);
+        }
+        let is_network = *interface != "lo" && !matches!(*length, "00" | "80");
+        is_network.then_some(Ipv6Addr::from(address(destination)? | 1))
     })
 }
 
@@ -83,10 +101,11 @@ mod tests {
                      eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                      eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
                      eth1\t0000A8C0\tFE01A8C0\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+                     eth2\t0007E70A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
                      broken line\n\neth2\tzz\tzz\tzz\n";
         let gateways: Vec<String> = ipv4_gateways(table).map(|ip| ip.to_string()).collect();
         #[cfg(target_endian = "little")]
-        assert_eq!(gateways, ["172.18.0.1", "192.168.1.254"]);
+        assert_eq!(gateways, ["172.18.0.1", "172.18.0.1", "192.168.1.254", "10.231.7.1"]);
     }
 
     #[test]
@@ -98,7 +117,7 @@ mod tests {
              short line\n"
         );
         let gateways: Vec<String> = ipv6_gateways(&table).map(|ip| ip.to_string()).collect();
-        assert_eq!(gateways, ["fd00::1"]);
+        assert_eq!(gateways, ["fd00::1", "fd00::1"]);
     }
 
     #[test]

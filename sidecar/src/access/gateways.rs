@@ -6,28 +6,47 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The next hops in the text of `/proc/net/route`.
+/// The next hops in the text of `/proc/net/route`, and the first address of each network that this
+/// container is attached to: container engines put the bridge there, and only one of the networks has
+/// the default route that would name it.
 ///
 /// Addresses are hexadecimal in the byte order of the machine, as the kernel prints an in-memory
 /// word. Lines that cannot be read name no gateway.
 pub fn in_ipv4_routes(table: &str) -> Vec<IpAddr> {
-    let next_hops = table.lines().skip(1).filter_map(|line| {
-        let field = line.split_ascii_whitespace().nth(2)?;
-        let word = u32::from_str_radix(field, 16).ok()?;
-        (word != 0).then(|| IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes())))
+    let gateways = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [interface, destination, next_hop, _, _, _, _, mask, ..] = fields.as_slice() else {
+            return None;
+        };
+        let word = |field: &str| u32::from_str_radix(field, 16).ok();
+        let next_hop = word(next_hop)?;
+        if next_hop != 0 {
+            return Some(IpAddr::V4(Ipv4Addr::from(next_hop.to_ne_bytes())));
+        }
+        let is_network = *interface != "lo" && !matches!(word(mask)?, 0 | u32::MAX);
+        let network = Ipv4Addr::from(word(destination)?.to_ne_bytes());
+        is_network.then(|| IpAddr::V4(Ipv4Addr::from_bits(network.to_bits() | 1)))
     });
-    distinct(next_hops)
+    distinct(gateways)
 }
 
-/// The next hops in the text of `/proc/net/ipv6_route`, whose addresses are 32 hexadecimal digits
-/// in network order.
+/// The same in the text of `/proc/net/ipv6_route`, whose addresses are 32 hexadecimal digits in
+/// network order.
 pub fn in_ipv6_routes(table: &str) -> Vec<IpAddr> {
-    let next_hops = table.lines().filter_map(|line| {
-        let field = line.split_ascii_whitespace().nth(4).filter(|field| field.len() == 32)?;
-        let word = u128::from_str_radix(field, 16).ok()?;
-        (word != 0).then(|| IpAddr::V6(Ipv6Addr::from(word)))
+    let gateways = table.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [destination, length, _, _, next_hop, _, _, _, _, interface] = fields.as_slice() else {
+            return None;
+        };
+        let word = |field: &str| u128::from_str_radix(field, 16).ok();
+        let next_hop = word(next_hop)?;
+        if next_hop != 0 {
+            return Some(IpAddr::V6(Ipv6Addr::from(next_hop)));
+        }
+        let is_network = *interface != "lo" && !matches!(*length, "00" | "80");
+        is_network.then_some(IpAddr::V6(Ipv6Addr::from(word(destination)? | 1)))
     });
-    distinct(next_hops)
+    distinct(gateways)
 }
 
 /// The IPv4 addresses of this host in the text of `/proc/net/fib_trie`, without loopback.
@@ -75,10 +94,11 @@ mod tests {
     fn the_gateway_is_read_from_the_ipv4_routes() {
         let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
                      eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-                     eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
+                     eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+                     eth1\t0007E70A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
         // The table above was printed by a little-endian machine.
         if cfg!(target_endian = "little") {
-            assert_eq!(in_ipv4_routes(table), addresses(&["172.18.0.1"]));
+            assert_eq!(in_ipv4_routes(table), addresses(&["10.231.7.1", "172.18.0.1"]));
         }
         assert_eq!(in_ipv4_routes(""), addresses(&[]));
     }
