@@ -176,7 +176,7 @@ fn a_damaged_user_record_is_a_temporary_failure_and_never_a_login() -> Result<()
         let reply = client.login(Mechanism::Plain, "alice", PASSWORD)?;
         assert_eq!(reply.code, 454, "{reply}");
         relay.login(STRANGER, 587, "bob", PASSWORD)?;
-        let log = relay.sidecar()?.output();
+        let log = relay.sidecar()?.output_with("ERROR")?;
         assert!(log.lines().any(|line| line.contains("ERROR") && line.contains("alice")), "{log}");
         Ok(())
     })

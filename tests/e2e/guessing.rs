@@ -57,9 +57,7 @@ fn wrong_passwords(from: IpAddr, count: usize) -> Vec<(IpAddr, &'static str, Str
 }
 
 fn metric(relay: &Relay<'_>, name: &str) -> Result<String> {
-    let page = relay.sidecar()?.get("/metrics")?;
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(value.with_context(|| format!("no metric {name} in:\n{page}"))?.to_owned())
+    relay.sidecar()?.metric(name)
 }
 
 #[test]
@@ -86,7 +84,7 @@ fn an_address_that_guesses_is_refused_even_with_the_right_password() -> Result<(
         let limited = "relay_auth_attempts_total{mechanism=\"PLAIN\",result=\"limited_address\"}";
         assert_eq!(metric(&relay, limited)?, "3");
         let logged = "result=limited_address client=198.51.100.7 mechanism=PLAIN user=alice";
-        assert!(relay.sidecar()?.output().contains(logged));
+        relay.sidecar()?.output_with(logged)?;
 
         login(&relay, HOME, "alice", PASSWORD)?.expect(235)?;
         login(&relay, "198.51.100.8".parse()?, "alice", PASSWORD)?.expect(235)?;
@@ -139,8 +137,7 @@ fn a_user_who_is_guessed_at_from_everywhere_still_logs_in_from_a_known_address()
         let (reply, took) = timed_login(&relay, STRANGER, "alice", PASSWORD)?;
         reply.expect(454)?;
         assert!((1..5).contains(&took.as_secs()), "answered after {took:?}");
-        let said = relay.sidecar()?.output();
-        assert!(said.contains("login deferred result=limited_user client=198.51.100.7"), "{said}");
+        relay.sidecar()?.output_with("login deferred result=limited_user client=198.51.100.7")?;
 
         login(&relay, HOME, "alice", PASSWORD)?.expect(235)?;
         login(&relay, STRANGER, "carol", PASSWORD)?.expect(235)?;
@@ -182,7 +179,7 @@ fn no_guess_is_held_against_an_address_under_which_anybody_may_appear() -> Resul
         // The relay's own address is one of them, as is a container's gateway.
         guess(&relay, &wrong_passwords(RELAY, 4))?;
         login(&relay, RELAY, "alice", PASSWORD)?.expect(235)?;
-        let said = relay.sidecar()?.output();
+        let said = relay.sidecar()?.output_with("gateway")?;
         let warnings =
             said.lines().filter(|line| line.contains("WARN") && line.contains("gateway"));
         assert_eq!(warnings.count(), 1, "{said}");

@@ -38,10 +38,7 @@ fn shown(relay: &Relay<'_>) -> Result<serde_json::Value> {
 
 /// How many passwords were hashed until now.
 fn hashed(relay: &Relay<'_>) -> Result<u64> {
-    let page = relay.sidecar()?.get("/metrics")?;
-    let name = "relay_hashing_wait_seconds_count ";
-    let count = page.lines().find_map(|line| line.strip_prefix(name));
-    Ok(count.context("no such metric")?.parse()?)
+    Ok(relay.sidecar()?.metric("relay_hashing_wait_seconds_count")?.parse()?)
 }
 
 #[test]
@@ -172,7 +169,7 @@ fn a_user_may_be_bound_to_networks() -> Result<()> {
         relay.manage_user(&[&["set", "alice"], &networks[..]].concat(), "")?;
         // The login from elsewhere was cached a moment ago.
         assert_eq!(login(&relay, "alice", FIRST)?, 535);
-        assert!(relay.sidecar()?.output().contains("result=other_network client=198.51.100.7"));
+        relay.sidecar()?.output_with("result=other_network client=198.51.100.7")?;
         assert_eq!(login_from(&relay, HOME, "alice", FIRST)?, 235);
         assert_eq!(login_from(&relay, HOME_V6, "alice", FIRST)?, 235);
         relay.manage_user(&["set", "alice", "--network", "any"], "")?;

@@ -103,6 +103,13 @@ impl Sidecar {
         Ok(page)
     }
 
+    /// The value of one series now, like `relay_guess_counters` or `relay_x_total{label="value"}`.
+    pub fn metric(&self, series: &str) -> Result<String> {
+        let page = self.get("/metrics")?;
+        let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("no metric {series} in:\n{page}"))?.to_owned())
+    }
+
     pub fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
         self.process.wait_for_end(within)
     }
@@ -110,6 +117,14 @@ impl Sidecar {
     #[must_use]
     pub fn output(&self) -> String {
         self.process.output()
+    }
+
+    /// The log, once this is in it: a thread of its own writes the log, so a line may come after the
+    /// answer that it is about.
+    pub fn output_with(&self, expected: &str) -> Result<String> {
+        wait::until(&format!("{expected:?} in the sidecar's log"), wait::A_WHILE, || {
+            Some(self.output()).filter(|log| log.contains(expected))
+        })
     }
 
     #[must_use]
