@@ -119,10 +119,7 @@ fn a_hundred_wrong_passwords_a_second_delay_no_good_login_and_take_bounded_memor
 
 /// How many passwords have gone through the queue.
 fn hashed(relay: &Relay<'_>) -> Result<usize> {
-    let page = relay.sidecar()?.get("/metrics")?;
-    let name = "relay_hashing_wait_seconds_count ";
-    let value = page.lines().find_map(|line| line.strip_prefix(name)).context("no such metric")?;
-    Ok(value.parse()?)
+    Ok(relay.sidecar()?.metric("relay_hashing_wait_seconds_count")?.parse()?)
 }
 
 #[test]

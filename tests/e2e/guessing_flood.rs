@@ -57,10 +57,9 @@ fn flood(relay: &Relay<'_>, stop: &AtomicBool, guesses: &AtomicU32) -> Result<()
 
 /// All answers of one kind so far.
 fn answered(relay: &Relay<'_>, result: &str) -> Result<u32> {
-    let page = relay.sidecar()?.get("/metrics")?;
-    let name = format!("relay_auth_attempts_total{{mechanism=\"PLAIN\",result=\"{result}\"}} ");
-    let value = page.lines().find_map(|line| line.strip_prefix(&name));
-    Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
+    let labels = format!("mechanism=\"PLAIN\",result=\"{result}\"");
+    let value = relay.sidecar()?.metric(&format!("relay_auth_attempts_total{{{labels}}}"))?;
+    Ok(value.parse()?)
 }
 
 /// Passwords of alice that were found to be wrong, and not answered unseen.

@@ -31,4 +31,5 @@ mod senders;
 mod settings;
 mod smarthost;
 mod smtp_service;
+mod suspension;
 mod users;

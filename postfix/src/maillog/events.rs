@@ -27,7 +27,6 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use super::fields::{Fields, number};
 use super::line::Line;
 use super::message::Kind;
 use crate::queue::state::{self, QueueState, Totals};
@@ -100,14 +99,8 @@ struct LineEvent<'a> {
     event: &'a str,
     time: String,
     level: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
-    pid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue_id: Option<&'a str>,
     #[serde(flatten)]
-    fields: &'a Fields<'a>,
+    line: &'a Line<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
 }
@@ -119,10 +112,7 @@ impl<'a> LineEvent<'a> {
             event: line.kind.name(),
             time: humantime::format_rfc3339_millis(now).to_string(),
             level: line.level,
-            service: line.service,
-            pid: line.pid,
-            queue_id: line.queue_id,
-            fields: &line.fields,
+            line,
             message: (line.kind == Kind::Other).then_some(line.message),
         }
     }

@@ -4,7 +4,6 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::fields::{Fields, number};
 use super::line::{self, Line};
 use super::redact::Redactor;
 use super::store::Entry;
@@ -43,14 +42,8 @@ struct JsonLine<'a> {
     time: String,
     level: &'a str,
     program: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
-    pid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue_id: Option<&'a str>,
     #[serde(flatten)]
-    fields: &'a Fields<'a>,
+    line: &'a Line<'a>,
     message: &'a str,
 }
 
@@ -60,10 +53,7 @@ impl<'a> JsonLine<'a> {
             time: humantime::format_rfc3339_millis(time).to_string(),
             level: line.level,
             program: "postfix",
-            service: line.service,
-            pid: line.pid,
-            queue_id: line.queue_id,
-            fields: &line.fields,
+            line,
             message: line.message,
         }
     }

@@ -6,22 +6,33 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::fields::Fields;
+use serde::Serialize;
+
+use super::fields::{Fields, number};
 use super::message::{self, Kind};
 use crate::queue_id::is_queue_id;
 
 /// The parts of a line; `None` for those it does not have.
-#[derive(Debug, PartialEq, Eq)]
+///
+/// In JSON, in the log as in events, it is what tells where the line is from, and its fields.
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Line<'a> {
+    #[serde(skip)]
     pub kind: Kind,
     /// `info`, or the word Postfix puts there: `warning`, `error`, `fatal`, `panic`.
+    #[serde(skip)]
     pub level: &'a str,
     /// `smtp`, `submission/smtpd`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub pid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<&'a str>,
+    #[serde(flatten)]
     pub fields: Fields<'a>,
     /// Everything after the name of the service.
+    #[serde(skip)]
     pub message: &'a str,
 }
 

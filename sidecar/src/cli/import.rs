@@ -94,7 +94,8 @@ fn open(file: &Path) -> io::Result<(Box<dyn BufRead>, Option<u64>)> {
         return Ok((Box::new(BufReader::new(io::stdin())), None));
     }
     let file = File::open(file)?;
-    let size = file.metadata()?.is_file().then_some(file.metadata()?.len());
+    let metadata = file.metadata()?;
+    let size = metadata.is_file().then_some(metadata.len());
     Ok((Box::new(BufReader::with_capacity(256 * 1024, file)), size))
 }
 

@@ -265,20 +265,20 @@ impl Guesses {
     }
 
     /// Whether this very password was already wrong for this user: it need not be hashed again.
-    pub fn is_known_wrong(&self, attempt: &Attempt<'_>, fingerprint: Fingerprint) -> bool {
+    pub fn is_known_wrong(&self, attempt: &Attempt<'_>) -> bool {
         let by_user = self.table(attempt.target).peek(attempt.user);
-        by_user.is_some_and(|by| by.wrong.0.iter().any(|(known, _)| *known == fingerprint))
+        by_user.is_some_and(|by| by.wrong.0.iter().any(|(known, _)| *known == attempt.password))
     }
 
     /// Counts a wrong password.
-    pub fn count_wrong(&mut self, now: u64, attempt: &Attempt<'_>, fingerprint: Fingerprint) {
+    pub fn count_wrong(&mut self, now: u64, attempt: &Attempt<'_>) {
         let limits = self.limits;
         let address = attempt.address.map(client_network);
         if let Some(by) = address.and_then(|a| self.by_address.touch(&a, ByAddress::default)) {
-            by.wrong.add(fingerprint, now, limits.per_address);
+            by.wrong.add(attempt.password, now, limits.per_address);
         }
         if let Some(by) = self.table_mut(attempt.target).touch(attempt.user, ByUser::default) {
-            by.wrong.add(fingerprint, now, limits.per_user);
+            by.wrong.add(attempt.password, now, limits.per_user);
         }
     }
 

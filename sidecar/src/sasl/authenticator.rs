@@ -141,13 +141,12 @@ impl Authenticator {
         let stored: Vec<&Credential> =
             user.map(|user| user.valid_credentials(now()).collect()).unwrap_or_default();
         // It covers the stored hashes, so that a password that becomes right is not refused.
-        let fingerprint = fingerprint(&claim.mac, &stored);
-        let attempt = claim.attempt(user, fingerprint);
+        let attempt = claim.attempt(user, fingerprint(&claim.mac, &stored));
         {
             let mut guesses = self.guesses();
             // To repeat that a password is wrong gives nothing away.
-            if guesses.is_known_wrong(&attempt, fingerprint) {
-                guesses.count_wrong(now(), &attempt, fingerprint);
+            if guesses.is_known_wrong(&attempt) {
+                guesses.count_wrong(now(), &attempt);
                 return Ok(Judged::wrong(user));
             }
             match guesses.judge(now(), &attempt) {
@@ -173,7 +172,7 @@ impl Authenticator {
             self.with.cache.insert(&claim.mac, &credential.hash, Instant::now());
             return Ok(Judged::Right((*credential).clone()));
         }
-        self.count_wrong(&attempt, fingerprint);
+        self.count_wrong(&attempt);
         Ok(Judged::wrong(user))
     }
 
@@ -236,9 +235,9 @@ impl Authenticator {
         None
     }
 
-    fn count_wrong(&self, attempt: &Attempt<'_>, fingerprint: u64) {
+    fn count_wrong(&self, attempt: &Attempt<'_>) {
         let mut guesses = self.guesses();
-        guesses.count_wrong(now(), attempt, fingerprint);
+        guesses.count_wrong(now(), attempt);
         let evicted = guesses.take_evicted();
         self.with.metrics.guesses(guesses.remembered(), evicted);
         drop(guesses);
@@ -293,7 +292,7 @@ impl Judged {
 }
 
 /// Tells distinct wrong passwords apart without keeping one.
-fn fingerprint(mac: &Mac, stored: &[&Credential]) -> u64 {
+fn fingerprint(mac: &Mac, stored: &[&Credential]) -> Fingerprint {
     let mut hasher = blake3::Hasher::new_keyed(mac);
     for credential in stored {
         hasher.update(credential.hash.as_bytes()).update(b"\0");

@@ -38,18 +38,26 @@ impl Renewal {
         }
         drop(running);
         let (this, name) = (self.clone(), name.clone());
-        let (password, old) = (password.clone(), credential.hash.clone());
+        let old = credential.hash.clone();
+        let to_hash = outdated.then(|| password.clone());
         tokio::spawn(async move {
-            this.carry_out(&name, password, old, outdated).await;
+            this.carry_out(&name, to_hash, old, unguessable).await;
             this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         });
     }
 
-    async fn carry_out(&self, name: &UserName, password: Password, old: String, outdated: bool) {
-        let unguessable = is_unguessable(&password);
-        let new = match outdated {
-            false => old.clone(),
-            true => match self.pool.hash(password, self.cost).await {
+    /// `to_hash` is the password where its hash is outdated.
+    async fn carry_out(
+        &self,
+        name: &UserName,
+        to_hash: Option<Password>,
+        old: String,
+        unguessable: bool,
+    ) {
+        let outdated = to_hash.is_some();
+        let new = match to_hash {
+            None => old.clone(),
+            Some(password) => match self.pool.hash(password, self.cost).await {
                 Ok(new) => new,
                 Err(error) => {
                     tracing::warn!(user = %name, %error, "hash not renewed; the next login tries again");

@@ -18,15 +18,10 @@ pub const VERSION: u32 = 1;
 
 /// Whether a file is an export: JSON, which no line of another server's file is.
 pub fn begins(reader: &mut impl BufRead) -> io::Result<bool> {
-    let start = reader.fill_buf()?;
-    Ok(start.trim_ascii_start().starts_with(b"{\""))
-        .map(|json| json || start_is_pretty(reader.fill_buf().unwrap_or_default()))
-}
-
-fn start_is_pretty(start: &[u8]) -> bool {
-    let rest = start.trim_ascii_start();
-    rest.strip_prefix(b"{")
-        .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"\"relay_users\""))
+    let start = reader.fill_buf()?.trim_ascii_start();
+    Ok(start.strip_prefix(b"{").is_some_and(|rest| {
+        rest.starts_with(b"\"") || rest.trim_ascii_start().starts_with(b"\"relay_users\"")
+    }))
 }
 
 #[derive(Deserialize)]

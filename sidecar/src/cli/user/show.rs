@@ -29,9 +29,8 @@ pub fn list(store: &UserStore, json: bool, out: &mut impl Write) -> Result<(), F
     if store.user_count().map_err(Failure::trouble)? == 0 {
         return written(writeln!(out, "no users; add one with: relay user add NAME"));
     }
-    let header = ("NAME", "STATE", "CREATED", "SENDERS");
-    let (name, state, created, senders_) = header;
-    written(writeln!(out, "{name:NAME_WIDTH$}  {state:9}  {created:20}  {senders_}"))?;
+    let [name, state, created] = ["NAME", "STATE", "CREATED"];
+    written(writeln!(out, "{name:NAME_WIDTH$}  {state:9}  {created:20}  SENDERS"))?;
     for_each_user(store, |name, user| {
         written(match user {
             Ok(user) => {

@@ -14,11 +14,16 @@ fn attempt<'a>(from: &str, user: &'a str) -> Attempt<'a> {
     Attempt { address: address(from), user, target: Target::Guessable, password: 0, known: false }
 }
 
+/// A login as [`attempt`], with some password.
+fn guess_at<'a>(from: &str, user: &'a str, password: Fingerprint) -> Attempt<'a> {
+    Attempt { password, ..attempt(from, user) }
+}
+
 /// Tables in which alice is over the limit, by five addresses with one wrong password each.
 fn alice_over_limit() -> Guesses {
     let mut guesses = Guesses::new(LIMITS);
     for guess in 0..5 {
-        guesses.count_wrong(0, &attempt(&format!("198.51.100.{guess}"), "alice"), guess);
+        guesses.count_wrong(0, &guess_at(&format!("198.51.100.{guess}"), "alice", guess));
     }
     guesses
 }
@@ -27,13 +32,13 @@ fn alice_over_limit() -> Guesses {
 fn the_same_wrong_password_counts_once() {
     let mut guesses = Guesses::new(LIMITS);
     for second in 0..10_000 {
-        guesses.count_wrong(second, &attempt("192.0.2.7", "alice"), 42);
+        guesses.count_wrong(second, &guess_at("192.0.2.7", "alice", 42));
     }
     assert_eq!(guesses.judge(10_000, &attempt("192.0.2.7", "alice")), Judgement::Check);
     for (user, fingerprint, expected) in
         [("alice", 42, true), ("alice", 43, false), ("bob", 42, false)]
     {
-        let known = guesses.is_known_wrong(&attempt("192.0.2.8", user), fingerprint);
+        let known = guesses.is_known_wrong(&guess_at("192.0.2.8", user, fingerprint));
         assert_eq!(known, expected, "{user} {fingerprint}");
     }
 }
@@ -42,7 +47,7 @@ fn the_same_wrong_password_counts_once() {
 fn an_address_with_distinct_wrong_ones_is_refused_until_they_are_old() {
     let mut guesses = Guesses::new(LIMITS);
     for guess in 0..3 {
-        guesses.count_wrong(0, &attempt("192.0.2.7", "alice"), guess);
+        guesses.count_wrong(0, &guess_at("192.0.2.7", "alice", guess));
     }
     assert_eq!(guesses.judge(1, &attempt("192.0.2.7", "bob")), Judgement::AddressOverLimit);
     assert_eq!(guesses.judge(1, &attempt("192.0.2.8", "alice")), Judgement::Check);
@@ -74,7 +79,7 @@ fn only_strangers_at_a_guessable_password_are_slowed_down() {
 fn who_shares_a_known_address_with_a_guesser_has_a_turn() {
     let mut guesses = Guesses::new(LIMITS);
     for guess in 0..3 {
-        guesses.count_wrong(0, &attempt("192.0.2.7", "bob"), guess);
+        guesses.count_wrong(0, &guess_at("192.0.2.7", "bob", guess));
     }
     let known = Attempt { known: true, ..attempt("192.0.2.7", "alice") };
     assert_eq!(guesses.judge(1, &known), Judgement::Check);
@@ -92,9 +97,9 @@ fn a_newcomer_does_not_wait_behind_a_thousand_guessers() {
     for second in 1..=60 {
         for (number, guesser) in guessers.iter().enumerate() {
             let password = second * 1_000 + number as u64;
-            let guess = Attempt { password, ..attempt(guesser, "alice") };
+            let guess = guess_at(guesser, "alice", password);
             if guesses.judge(second, &guess) == Judgement::Check {
-                guesses.count_wrong(second, &guess, password);
+                guesses.count_wrong(second, &guess);
                 looked_at += 1;
             }
         }
@@ -108,7 +113,7 @@ fn a_newcomer_does_not_wait_behind_a_thousand_guessers() {
 fn who_comes_back_with_the_same_password_keeps_its_place() {
     let mut guesses = alice_over_limit();
     let (first, second) = (attempt("192.0.2.7", "alice"), attempt("192.0.2.8", "alice"));
-    let mistyped = Attempt { password: 7, ..attempt("192.0.2.9", "alice") };
+    let mistyped = guess_at("192.0.2.9", "alice", 7);
     assert_eq!(guesses.judge(1, &first), Judgement::Check, "a newcomer's turn");
     assert_eq!(guesses.judge(2, &second), Judgement::ComeBack);
     assert_eq!(guesses.judge(2, &mistyped), Judgement::ComeBack);
@@ -133,7 +138,7 @@ fn a_day_of_guessing_from_everywhere_stays_below_ten_thousand_looks() {
                 known: false,
             };
             if guesses.judge(second, &attempt) == Judgement::Check {
-                guesses.count_wrong(second, &attempt, second * 4 + number);
+                guesses.count_wrong(second, &attempt);
                 looked_at += 1;
             }
         }
@@ -167,7 +172,7 @@ fn a_clock_that_is_set_back_takes_nobody_s_turn_away() {
 fn an_ipv6_guesser_cannot_hide_in_its_64() {
     let mut guesses = Guesses::new(LIMITS);
     for guess in 0..3 {
-        guesses.count_wrong(0, &attempt(&format!("2001:db8::{guess:x}"), "alice"), guess);
+        guesses.count_wrong(0, &guess_at(&format!("2001:db8::{guess:x}"), "alice", guess));
     }
     let judged = guesses.judge(1, &attempt("2001:db8::ffff", "bob"));
     assert_eq!(judged, Judgement::AddressOverLimit);
@@ -188,7 +193,7 @@ fn a_limit_of_zero_is_off() {
     let off = GuessLimit { most: 0, window: 3600 };
     let mut guesses = Guesses::new(GuessLimits { per_address: off, per_user: off });
     for guess in 0..100 {
-        guesses.count_wrong(0, &attempt("192.0.2.7", "alice"), guess);
+        guesses.count_wrong(0, &guess_at("192.0.2.7", "alice", guess));
     }
     assert_eq!(guesses.judge(1, &attempt("192.0.2.7", "alice")), Judgement::Check);
 }
@@ -200,7 +205,7 @@ fn a_flood_of_addresses_and_names_is_bounded_and_pushes_out_no_user() {
         let from = IpAddr::from(number.to_be_bytes()).to_string();
         let made_up = format!("user{number}");
         let nobody = Attempt { target: Target::Nobody, ..attempt(&from, &made_up) };
-        guesses.count_wrong(0, &nobody, 1);
+        guesses.count_wrong(0, &Attempt { password: 1, ..nobody });
     }
     assert!(guesses.remembered() <= 3 * MAX_REMEMBERED + 3);
     assert!(guesses.take_evicted() > 100_000);
