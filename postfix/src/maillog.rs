@@ -6,8 +6,10 @@
 //! between is bounded ([`store`]), because mail matters more than its log; lines about what became of
 //! a message are kept longest.
 //!
-//! Each line is also parsed ([`mod@line`]) and sent to the sidecar as an event ([`events`]).
+//! Lines are read in bursts. Deliveries are also parsed ([`mod@line`]) and sent to the sidecar as events
+//! ([`events`]); with LOG_DETAIL=messages, [`detail`] makes one line of those that a message takes.
 
+pub mod detail;
 pub mod events;
 mod fields;
 pub mod format;

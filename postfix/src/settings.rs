@@ -29,12 +29,13 @@ use reader::Reader;
 use smarthosts::NextHops;
 use variables::{
     ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, INET_PROTOCOLS,
-    LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY,
-    TRUST_GATEWAY,
+    LOG_DETAIL, LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME,
+    TLS_CERT, TLS_KEY, TRUST_GATEWAY,
 };
 
 use crate::certificates::watcher::ServerTls;
 use crate::log::LogFormat;
+use crate::maillog::detail::Detail;
 use crate::maillog::redact::Redaction;
 
 /// Bytes. With a smaller limit, ordinary mail with a photo is rejected.
@@ -59,6 +60,7 @@ pub struct Settings {
     /// Bytes.
     pub message_size_limit: u64,
     pub log_format: LogFormat,
+    pub log_detail: Detail,
     pub log_redaction: Redaction,
     /// How long deliveries in progress may take to finish when the container is stopped.
     pub drain: Duration,
@@ -127,6 +129,7 @@ fn read_settings(
     let next_hops = smarthosts::read(reader);
     let protocols = reader.parse(&INET_PROTOCOLS, parse_protocols);
     let message_size_limit = reader.parse(&MESSAGE_SIZE_LIMIT, parse_message_size_limit);
+    let log_detail = reader.parse(&LOG_DETAIL, Detail::parse);
     let log_redaction = reader.parse(&LOG_REDACT, Redaction::parse);
     let drain = reader.parse(&DRAIN_SECONDS, parse_drain);
     let hostname = hostname?;
@@ -141,6 +144,7 @@ fn read_settings(
         protocols: protocols?,
         message_size_limit: message_size_limit?,
         log_format,
+        log_detail: log_detail?,
         log_redaction: log_redaction?,
         drain: drain?,
         // Not a variable of ours, but every program in a container honours it.

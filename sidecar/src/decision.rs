@@ -84,7 +84,7 @@ impl Decider {
             client_is_gateway: question.client.is_some_and(|client| self.gateways.contains(client)),
             login: question
                 .user
-                .map(|name| users::login(name, user.as_ref(), question.client, up_to_date, now)),
+                .map(|name| users::login(name, user.as_deref(), question.client, up_to_date, now)),
             tls: question.tls,
             sender: question.sender,
             authors: question.authors,
@@ -93,7 +93,7 @@ impl Decider {
         if verdict.action != Action::Permit {
             return Ok(verdict);
         }
-        let subject = self.subject(name.as_ref(), user.as_ref(), question.client);
+        let subject = self.subject(name.as_ref(), user.as_deref(), question.client);
         let Some(subject) = subject else { return Ok(verdict) };
         let charged = match question.stage {
             Stage::Recipient { recipients } => self.ledger.look_ahead(&subject, now, recipients)?,

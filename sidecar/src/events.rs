@@ -1,4 +1,5 @@
-//! What Postfix did, as relay-init tells it: datagrams of JSON on `events.sock`, for the metrics.
+//! What Postfix did, as relay-init tells it: datagrams on `events.sock`, for the metrics. Each has
+//! JSON objects, one on a line.
 //!
 //! Best effort on both sides: what cannot be read is skipped, and nothing waits for it. relay-init's
 //! `events.rs` has the format; only deliveries are counted here.
@@ -88,9 +89,13 @@ struct Event<'a> {
     dsn: &'a str,
 }
 
-/// The delivery that a datagram reports.
-fn delivery(datagram: &[u8]) -> Option<(Status, Cause)> {
-    let event: Event<'_> = serde_json::from_slice(datagram).ok()?;
+/// The deliveries that a datagram reports.
+fn deliveries(datagram: &[u8]) -> impl Iterator<Item = (Status, Cause)> {
+    datagram.split(|byte| *byte == b'\n').filter_map(delivery)
+}
+
+fn delivery(line: &[u8]) -> Option<(Status, Cause)> {
+    let event: Event<'_> = serde_json::from_slice(line).ok()?;
     (event.event == "delivery").then(|| (Status::of(event.status), Cause::of(event.dsn)))
 }
 
@@ -104,9 +109,8 @@ pub async fn count(socket: UnixDatagram, metrics: DeliveryMetrics, stopping: Can
         };
         match length {
             Ok(length) => {
-                if let Some((status, cause)) = datagram.get(..length).and_then(delivery) {
-                    metrics.0.inc((status, cause));
-                }
+                let datagram = datagram.get(..length).unwrap_or_default();
+                deliveries(datagram).for_each(|delivery| metrics.0.inc(delivery));
             }
             Err(error) => {
                 tracing::error!(%error, "deliveries are no longer counted");
@@ -136,7 +140,7 @@ mod tests {
         ];
         for (status, dsn, expected_status, expected_cause) in cases {
             let json = format!(
-                "{{\"v\":1,\"event\":\"delivery\",\"status\":\"{status}\",\"dsn\":\"{dsn}\",\"delay\":0.5}}"
+                "{{\"v\":2,\"event\":\"delivery\",\"status\":\"{status}\",\"dsn\":\"{dsn}\",\"delay\":0.5}}"
             );
             assert_eq!(
                 delivery(json.as_bytes()),
@@ -165,9 +169,9 @@ mod tests {
         let stopping = CancellationToken::new();
         let counting = tokio::spawn(count(socket, metrics, stopping.clone()));
         let sender = UnixDatagram::unbound().unwrap();
-        let json = b"{\"event\":\"delivery\",\"status\":\"deferred\",\"dsn\":\"4.7.5\"}";
-        sender.send_to(json, &path).await.unwrap();
-        let expected = "relay_deliveries_total{cause=\"tls\",status=\"deferred\"} 1";
+        let json = "{\"event\":\"delivery\",\"status\":\"deferred\",\"dsn\":\"4.7.5\"}\n";
+        sender.send_to(json.repeat(3).as_bytes(), &path).await.unwrap();
+        let expected = "relay_deliveries_total{cause=\"tls\",status=\"deferred\"} 3";
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
         while !String::from_utf8(registry.text().unwrap()).unwrap().contains(expected) {
             assert!(std::time::Instant::now() < deadline, "not counted");

@@ -15,6 +15,10 @@ use crate::metrics::Registry;
 const QUEUE: usize = 16_384;
 /// As much is written at once while lines are waiting.
 const BATCH: usize = 32 * 1024;
+/// How long lines are gathered after a write, so that a busy relay writes a few times a second and
+/// not once for every line: a wake-up and a write cost more than the line itself, here and in
+/// whatever reads the log. The first line after a pause is written at once.
+const GATHER: Duration = Duration::from_millis(20);
 /// How often dropped lines are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -58,8 +62,23 @@ fn writer(output: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGuard)
         .buffered_lines_limit(QUEUE)
         .lossy(true)
         .thread_name("log")
-        // It is flushed whenever no line is waiting.
-        .finish(BufWriter::with_capacity(BATCH, output))
+        .finish(Gathering(BufWriter::with_capacity(BATCH, output)))
+}
+
+/// A writer that pauses after each flush. It is flushed whenever no line is waiting, and by then
+/// others are.
+struct Gathering<W: io::Write>(BufWriter<W>);
+
+impl<W: io::Write> io::Write for Gathering<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        std::thread::sleep(GATHER);
+        flushed
+    }
 }
 
 impl Log {

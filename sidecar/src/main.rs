@@ -35,7 +35,10 @@ fn serve() -> Result<(), Failure> {
         .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
     let log = logging::start(config.log);
     raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread for all sessions: each step of a login or a message takes microseconds, and waking
+    // another thread for it costs more than the step. What takes long has threads of its own: the
+    // hashing pool, the log, and the blocking pool for commits.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Trouble, format!("cannot start: {error}")))?;

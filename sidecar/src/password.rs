@@ -85,6 +85,9 @@ fn prepare(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(prepared.into_owned().into_bytes()))
 }
 
+/// Bytes of a new hash.
+const HASH_LENGTH: usize = 32;
+
 /// What a new hash costs. Units: KiB of memory, passes over it, lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
@@ -139,22 +142,41 @@ impl fmt::Debug for Arena {
 
 /// Hashes a password for storing: a PHC string with a new salt of 16 bytes.
 pub fn hash(password: &Password, cost: Cost, arena: &mut Arena) -> Result<String, HashError> {
-    let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(32))
-        .map_err(HashError::Argon2)?;
-    let mut salt_bytes = [0; 16];
-    getrandom::fill(&mut salt_bytes).map_err(HashError::Random)?;
-    let salt = Salt::new(&salt_bytes).map_err(|_| HashError::Unreadable)?;
-    let mut out = Zeroizing::new([0; 32]);
+    let (params, salt) = (params(cost)?, Salt::new(&random::<16>()?));
+    let salt = salt.map_err(|_| HashError::Unreadable)?;
+    let mut out = Zeroizing::new([0; HASH_LENGTH]);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
     argon2
         .hash_password_into_with_memory(password.as_bytes(), &salt, &mut *out, arena.fit(&params))
         .map_err(HashError::Argon2)?;
+    phc(&params, salt, &*out)
+}
+
+/// A hash that costs as much as any to compare a password with, and that is nobody's: random bytes
+/// stand in the place of the result, so making it costs nothing.
+pub fn decoy(cost: Cost) -> Result<String, HashError> {
+    let salt = Salt::new(&random::<16>()?).map_err(|_| HashError::Unreadable)?;
+    phc(&params(cost)?, salt, &random::<HASH_LENGTH>()?)
+}
+
+fn params(cost: Cost) -> Result<Params, HashError> {
+    Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(HASH_LENGTH))
+        .map_err(HashError::Argon2)
+}
+
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], HashError> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(HashError::Random)?;
+    Ok(bytes)
+}
+
+fn phc(params: &Params, salt: Salt, hash: &[u8]) -> Result<String, HashError> {
     let phc = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: (&params).try_into().map_err(|_| HashError::Unreadable)?,
+        params: params.try_into().map_err(|_| HashError::Unreadable)?,
         salt: Some(salt),
-        hash: Some(Output::new(&*out).map_err(|_| HashError::Unreadable)?),
+        hash: Some(Output::new(hash).map_err(|_| HashError::Unreadable)?),
     };
     Ok(phc.to_string())
 }

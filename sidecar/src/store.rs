@@ -7,17 +7,20 @@
 //! LMDB returns flipped bytes as good data, and a wrong record could be somebody's login.
 
 mod accounts;
+mod decoded;
 mod records;
 mod users;
 
 use std::convert::Infallible;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 use thiserror::Error;
 
+use decoded::Decoded;
 pub use users::{ChangeError, Entry, Listed};
 
 /// Address space, not memory: the file is only as long as what is in it. A million users take 0.4
@@ -78,6 +81,7 @@ pub struct UserStore {
     env: Env<WithoutTls>,
     users: Database<'static, Bytes, Bytes>,
     accounts: Database<'static, Bytes, Bytes>,
+    decoded: Arc<Decoded>,
 }
 
 impl std::fmt::Debug for UserStore {
@@ -111,7 +115,10 @@ impl UserStore {
             Ok::<_, heed::Error>(CommitOrAbort::<_, Infallible>::Commit((users, accounts)))
         });
         match opened.map_err(failed)? {
-            CommitOrAbort::Commit((users, accounts)) => Ok(Self { env, users, accounts }),
+            CommitOrAbort::Commit((users, accounts)) => {
+                let decoded = Arc::default();
+                Ok(Self { env, users, accounts, decoded })
+            }
             CommitOrAbort::Abort(never) => match never {},
         }
     }

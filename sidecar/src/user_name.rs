@@ -42,6 +42,19 @@ impl UserName {
         if name.len() > MAX_NAME {
             return Err(BadName::TooLong);
         }
+        // Nearly every name, at nearly every login: letters, digits and signs of ASCII, in lower
+        // case, are what the mapping leaves as it is.
+        if name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'?')
+        {
+            return Ok(Self(name.to_owned()));
+        }
+        Self::map(name)
+    }
+
+    /// The mapping in full.
+    fn map(name: &str) -> Result<Self, BadName> {
         let mapped = UsernameCaseMapped::enforce(name).map_err(|_| BadName::Characters)?;
         // Normalisation can combine two allowed characters into one that is not ("=" and a stroke
         // become "≠"); such a name would map to something else the next time.
@@ -99,6 +112,16 @@ mod tests {
         for name in ["Alice", "ａｌｉｃｅ", "e\u{301}va", "STRASSE", "ΑΣ"] {
             let once = UserName::parse(name).unwrap();
             assert_eq!(UserName::parse(once.as_str()).unwrap(), once, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_mapped_would_have_stayed_as_it_is() {
+        for byte in 0..=u8::MAX {
+            for name in [[byte].as_slice(), &[b'a', byte], &[byte, b'a', byte]] {
+                let Ok(name) = std::str::from_utf8(name) else { continue };
+                assert_eq!(UserName::parse(name), UserName::map(name), "{name:?}");
+            }
         }
     }
 

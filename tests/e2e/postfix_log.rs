@@ -203,12 +203,19 @@ fn the_sidecar_is_told_of_deliveries_and_of_the_queue() -> Result<()> {
         socket.set_read_timeout(Some(A_WHILE))?;
         relay.start()?;
         send(&relay, "bob@example.net")?;
-        let mut wanted = vec!["queue", "connect", "received", "queued", "delivery", "removed"];
+        let mut wanted = vec!["queue", "delivery"];
         let mut buffer = [0; 16 << 10];
+        let mut events = Vec::new();
         while !wanted.is_empty() {
-            let length = socket.recv(&mut buffer).with_context(|| format!("still {wanted:?}"))?;
-            let event: Value = serde_json::from_slice(&buffer[..length])?;
-            assert_eq!(event["v"], 1);
+            if events.is_empty() {
+                let length =
+                    socket.recv(&mut buffer).with_context(|| format!("still {wanted:?}"))?;
+                events.extend(
+                    buffer[..length].split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec),
+                );
+            }
+            let event: Value = serde_json::from_slice(&events.remove(0))?;
+            assert_eq!(event["v"], 2);
             if event["event"] == "delivery" {
                 assert_eq!(
                     (&event["to"], &event["status"]),

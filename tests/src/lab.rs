@@ -48,11 +48,7 @@ pub struct Lab {
 
 /// Runs a test, ends everything it started, and keeps the evidence when it fails.
 pub fn in_a_lab(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
-    let requirements = Requirements::find()?;
-    let namespace = Namespace::new()?;
-    namespace.ip(NETWORK)?;
-    let dns = Dns::serve(&namespace, &[])?;
-    let lab = Lab { namespace, requirements, evidence: Evidence::new()?, _dns: dns };
+    let lab = Lab::open(Requirements::find()?)?;
     // A failed assertion leaves from here, too: the evidence is kept whenever it is not discarded.
     test(&lab)?;
     lab.evidence.check_secrets()?;
@@ -60,6 +56,14 @@ pub fn in_a_lab(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
 }
 
 impl Lab {
+    /// A lab that is the caller's to end, which the benchmark wants: it has several at once.
+    pub fn open(requirements: Requirements) -> Result<Self> {
+        let namespace = Namespace::new()?;
+        namespace.ip(NETWORK)?;
+        let dns = Dns::serve(&namespace, &[])?;
+        Ok(Self { namespace, requirements, evidence: Evidence::new()?, _dns: dns })
+    }
+
     /// A relay in the lab's network, to be given its settings and started.
     #[must_use]
     pub fn relay(&self) -> Builder<'_> {

@@ -4,7 +4,7 @@ mod builder;
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -134,6 +134,17 @@ impl Relay<'_> {
     /// `$rootfs` as its file system and `$volumes` as the directory of its volumes.
     pub fn break_container(&self, script: &str) -> Result<()> {
         Ok(std::fs::write(self.volumes.join("fault.sh"), script)?)
+    }
+
+    /// The same for the sidecar's container, before it starts relay.
+    pub fn break_sidecar_container(&self, script: &str) -> Result<()> {
+        Ok(std::fs::write(self.volumes.join("sidecar-fault.sh"), script)?)
+    }
+
+    /// The directory with all volumes.
+    #[must_use]
+    pub fn volumes(&self) -> &Path {
+        &self.volumes
     }
 
     /// The directory that the Postfix container sees as /certs.

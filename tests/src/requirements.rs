@@ -20,16 +20,19 @@ impl Requirements {
             rustix::process::geteuid().is_root(),
             "the end-to-end tests make network namespaces and mounts, so they need root: {PROVIDER}"
         );
-        // The test binary is target/debug/deps/e2e-…, wherever CARGO_TARGET_DIR is.
+        // The test binary is target/debug/deps/e2e-…, and the benchmark target/release/relay-bench,
+        // wherever CARGO_TARGET_DIR is.
         let this = std::env::current_exe().context("finding the test binary")?;
-        let profile = this.ancestors().nth(2).context("the test binary has no target directory")?;
+        let folder = this.parent().context("the test binary has no folder")?;
+        let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+        let profile = profile.context("the test binary has no target directory")?;
         let target = profile.parent().context("the test binary has no target directory")?;
         let rootfs = target.join("e2e/rootfs");
         present(&rootfs.join("usr/lib/postfix/sbin/master"), "the Postfix image's file system")?;
         let relay_init = profile.join("relay-init");
-        present(&relay_init, "the dev build of relay-init")?;
+        present(&relay_init, "this build of relay-init")?;
         let relay = profile.join("relay");
-        present(&relay, "the dev build of relay")?;
+        present(&relay, "this build of relay")?;
         Ok(Self { rootfs, relay_init, relay })
     }
 }

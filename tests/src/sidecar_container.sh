@@ -6,5 +6,9 @@ shift 2
 
 # The build directory may lie where other users may not go.
 mount --bind "$relay" "$volumes/relay"
+# What the benchmark does to its container: other limits.
+if [ -e "$volumes/sidecar-fault.sh" ]; then
+    . "$volumes/sidecar-fault.sh"
+fi
 exec setpriv --reuid=10027 --regid=10025 --clear-groups --no-new-privs \
     --inh-caps=-all --bounding-set=-all --pdeathsig=KILL "$volumes/relay" "$@"

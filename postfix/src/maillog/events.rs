@@ -1,17 +1,15 @@
-//! Events for the sidecar's metrics: what Postfix does, as datagrams to `events.sock`.
+//! Events for the sidecar's metrics: what became of mail, as datagrams to `events.sock`.
 //!
-//! Each datagram is one JSON object (UTF-8, no newline, at most 16 KiB). Receivers ignore members and
-//! events they do not know, so that either side can be newer.
+//! Each datagram has one JSON object or more, each on a line of its own (UTF-8, at most 16 KiB in all).
+//! Receivers ignore members and events they do not know, so that either side can be newer.
 //!
-//! * A line of Postfix's log that reports something, sent when it is written:
-//!   `{"v":1,"event":EVENT,"time":"2026-11-23T05:10:16.123Z","level":"info","service":"smtp","pid":7,
-//!   "queue_id":"…", …}` where `EVENT` is one of `connect disconnect tls received message_id queued
-//!   delivery removed bounce reject`, or `other` for any other warning or error (with its text in
-//!   `message`). The remaining members are those of the JSON log, each present only if the line has
-//!   it: `client sasl_username message_id from to orig_to relay delay delays dsn status reason tls
-//!   notification size nrcpt`. Addresses are not redacted: LOG_REDACT is about the log.
+//! * Deliveries, sent together when a burst of Postfix's log has been read:
+//!   `{"v":2,"event":"delivery","time":"2026-11-23T05:10:16.123Z","level":"info","service":"smtp",
+//!   "pid":7,"queue_id":"…", …}`. The remaining members are those of the JSON log, each present only if
+//!   the line has it: `to orig_to relay delay delays dsn status reason`. Addresses are not redacted:
+//!   LOG_REDACT is about the log. Nothing else that Postfix logs is sent, because nothing else is counted.
 //! * The queue, every ten seconds:
-//!   `{"v":1,"event":"queue","time":"…","dropped":0,"queues":{"incoming":{"count":0,"bytes":0},
+//!   `{"v":2,"event":"queue","time":"…","dropped":0,"queues":{"incoming":{"count":0,"bytes":0},
 //!   "active":{"count":2,"bytes":7012,"oldest_seconds":3}, "deferred":…, "hold":…, "corrupt":…}}`.
 //!   `dropped` counts the datagrams that did not fit into the socket since the relay was started.
 //!
@@ -34,8 +32,10 @@ use crate::queue::state::{self, QueueState, Totals};
 /// How often the state of the queue is sent.
 const QUEUE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Version of the format, the member `v`.
-const VERSION: u8 = 1;
+/// Version of the format, the member `v`. With 1, every datagram was one object.
+const VERSION: u8 = 2;
+/// Bytes of a datagram. One line of Postfix's log becomes less than half of it.
+const MAX_DATAGRAM: usize = 16 << 10;
 
 /// The sender of events. Clones share one socket and one count of dropped datagrams.
 #[derive(Debug, Clone)]
@@ -53,21 +53,12 @@ impl Events {
         Ok(Self { socket: Arc::new(socket), path, dropped: Arc::default() })
     }
 
-    /// Sends the event of a line, if the line reports one.
-    pub fn send_line(&self, line: &Line<'_>, now: SystemTime) {
-        if line.kind != Kind::Other || line.level != "info" {
-            self.send(&LineEvent::new(line, now));
-        }
-    }
-
     pub fn send_queue(&self, state: &QueueState, now: SystemTime) {
-        self.send(&QueueEvent::new(state, self.dropped.load(Ordering::Relaxed), now));
+        self.send(&json(&QueueEvent::new(state, self.dropped.load(Ordering::Relaxed), now)));
     }
 
-    fn send(&self, event: &impl Serialize) {
-        // Only maps with keys other than strings can fail, and no event has one.
-        let Ok(datagram) = serde_json::to_vec(event) else { return };
-        match self.socket.send_to(&datagram, &self.path) {
+    fn send(&self, datagram: &[u8]) {
+        match self.socket.send_to(datagram, &self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
@@ -75,6 +66,46 @@ impl Events {
             _ => {}
         }
     }
+}
+
+/// Deliveries that are sent together.
+#[derive(Debug)]
+pub struct Batch {
+    events: Events,
+    datagram: Vec<u8>,
+}
+
+impl Batch {
+    pub fn new(events: Events) -> Self {
+        Self { events, datagram: Vec::with_capacity(MAX_DATAGRAM) }
+    }
+
+    /// Adds a line if it reports a delivery, and sends what is there when there is no room for more.
+    pub fn add(&mut self, line: &Line<'_>, now: SystemTime) {
+        if line.kind != Kind::Delivery {
+            return;
+        }
+        let event = json(&LineEvent::new(line, now));
+        if self.datagram.len() + event.len() > MAX_DATAGRAM {
+            self.send();
+        }
+        self.datagram.extend_from_slice(&event);
+    }
+
+    pub fn send(&mut self) {
+        if !self.datagram.is_empty() {
+            self.events.send(&self.datagram);
+            self.datagram.clear();
+        }
+    }
+}
+
+/// An event and a newline.
+fn json(event: &impl Serialize) -> Vec<u8> {
+    // Only maps with keys other than strings can fail, and no event has one.
+    let mut json = serde_json::to_vec(event).unwrap_or_default();
+    json.push(b'\n');
+    json
 }
 
 /// Sends the state of the queue for as long as the process lives.
@@ -101,8 +132,6 @@ struct LineEvent<'a> {
     level: &'a str,
     #[serde(flatten)]
     line: &'a Line<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
 }
 
 impl<'a> LineEvent<'a> {
@@ -113,7 +142,6 @@ impl<'a> LineEvent<'a> {
             time: humantime::format_rfc3339_millis(now).to_string(),
             level: line.level,
             line,
-            message: (line.kind == Kind::Other).then_some(line.message),
         }
     }
 }
@@ -178,35 +206,48 @@ mod tests {
         Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
     }
 
+    const HEAD: &str = "Nov 23 05:10:16 relay postfix";
+    const DELIVERY: &str = "to=<b@c>, relay=none, delay=0.5, delays=0/0/0/0, dsn=4.4.1, \
+                            status=deferred (connect: refused)";
+
     #[test]
-    fn lines_that_report_something_are_sent() {
+    fn deliveries_are_sent_together_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.sock");
-        let events = Events::to(path.clone()).unwrap();
-        let head = "Nov 23 05:10:16 relay postfix";
-        let delivery = format!(
-            "{head}/smtp[7]: 4hLkX53kNtzjk: to=<b@c>, relay=none, delay=0.5, \
-                                delays=0/0/0/0, dsn=4.4.1, status=deferred (connect: refused)"
-        );
+        let mut batch = Batch::new(Events::to(path.clone()).unwrap());
+        let delivery = format!("{HEAD}/smtp[7]: 4hLkX53kNtzjk: {DELIVERY}");
         // Nobody listens yet.
-        events.send_line(&parse(&delivery), NOW);
+        batch.add(&parse(&delivery), NOW);
+        batch.send();
         let sidecar = UnixDatagram::bind(&path).unwrap();
-        events.send_line(&parse(&delivery), NOW);
-        events.send_line(&parse(&format!("{head}/master[1]: daemon started")), NOW);
-        events.send_line(&parse(&format!("{head}/smtp[7]: warning: no")), NOW);
-        assert_eq!(
-            received(&sidecar).unwrap(),
-            "{\"v\":1,\"event\":\"delivery\",\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"info\",\
-             \"service\":\"smtp\",\"pid\":7,\"queue_id\":\"4hLkX53kNtzjk\",\"to\":\"b@c\",\"relay\":\
-             \"none\",\"delays\":\"0/0/0/0\",\"dsn\":\"4.4.1\",\"status\":\"deferred\",\"reason\":\
-             \"connect: refused\",\"delay\":0.5}"
-        );
-        assert_eq!(
-            received(&sidecar).unwrap(),
-            "{\"v\":1,\"event\":\"other\",\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"warning\",\
-             \"service\":\"smtp\",\"pid\":7,\"message\":\"warning: no\"}"
-        );
+        batch.add(&parse(&delivery), NOW);
+        batch.add(&parse(&format!("{HEAD}/master[1]: daemon started")), NOW);
+        batch.add(&parse(&format!("{HEAD}/smtp[7]: warning: no")), NOW);
+        batch.add(&parse(&delivery), NOW);
+        batch.send();
+        batch.send();
+        let event = "{\"v\":2,\"event\":\"delivery\",\"time\":\"1970-01-01T00:00:00.000Z\",\
+             \"level\":\"info\",\"service\":\"smtp\",\"pid\":7,\"queue_id\":\"4hLkX53kNtzjk\",\
+             \"to\":\"b@c\",\"relay\":\"none\",\"delays\":\"0/0/0/0\",\"dsn\":\"4.4.1\",\
+             \"status\":\"deferred\",\"reason\":\"connect: refused\",\"delay\":0.5}\n";
+        assert_eq!(received(&sidecar).unwrap(), event.repeat(2));
         assert_eq!(received(&sidecar), None);
+    }
+
+    #[test]
+    fn a_burst_is_cut_into_datagrams_of_whole_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.sock");
+        let sidecar = UnixDatagram::bind(&path).unwrap();
+        let mut batch = Batch::new(Events::to(path).unwrap());
+        let long = "x".repeat(4000);
+        let delivery =
+            format!("{HEAD}/smtp[7]: 4hLkX53kNtzjk: {DELIVERY}").replace("refused", &long);
+        (0..10).for_each(|_| batch.add(&parse(&delivery), NOW));
+        batch.send();
+        let datagrams: Vec<String> = std::iter::from_fn(|| received(&sidecar)).collect();
+        assert!(datagrams.iter().all(|datagram| datagram.ends_with("}\n")), "{datagrams:?}");
+        assert_eq!(datagrams.concat().lines().count(), 10);
     }
 
     #[test]
@@ -215,9 +256,8 @@ mod tests {
         let path = folder.path().join("events.sock");
         let _sidecar = UnixDatagram::bind(&path).unwrap();
         let events = Events::to(path).unwrap();
-        let line = "Nov 23 05:10:16 relay postfix/smtpd[7]: connect from a[192.0.2.1]";
         for _ in 0..10_000 {
-            events.send_line(&parse(line), NOW);
+            events.send(b"{}\n");
         }
         assert!(events.dropped.load(Ordering::Relaxed) > 0);
     }
@@ -230,7 +270,7 @@ mod tests {
         let event = QueueEvent::new(&state, 3, NOW + Duration::from_secs(5));
         assert_eq!(
             serde_json::to_string(&event).unwrap(),
-            "{\"v\":1,\"event\":\"queue\",\"time\":\"1970-01-01T00:00:05.000Z\",\"dropped\":3,\
+            "{\"v\":2,\"event\":\"queue\",\"time\":\"1970-01-01T00:00:05.000Z\",\"dropped\":3,\
              \"queues\":{\"active\":{\"count\":2,\"bytes\":7012,\"oldest_seconds\":5},\
              \"hold\":{\"count\":0,\"bytes\":0}}}"
         );

@@ -138,6 +138,13 @@ fn read_pairs<'a>(text: &'a str, fields: &mut Fields<'a>) {
                 fields.reason = reason.strip_suffix(')').filter(|reason| !reason.is_empty());
                 return;
             }
+            // Its sender wrote it, whatever it looks like; with LOG_DETAIL=messages it comes last.
+            "message-id" => {
+                let whole = rest.strip_prefix("message-id=").unwrap_or(value);
+                let inner = whole.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
+                fields.message_id = Some(inner.unwrap_or(whole));
+                return;
+            }
             "nrcpt" => fields.nrcpt = value.split(' ').next(),
             _ => store(fields, name, value),
         }

@@ -34,9 +34,11 @@ impl Output {
         Self { inner: Mutex::new(inner), changed: Condvar::new(), written: AtomicU64::new(0) }
     }
 
-    /// Adds a line. Never waits for standard output.
-    pub fn push(&self, entry: Entry, is_delivery: bool) {
-        self.lock().store.push(entry, is_delivery);
+    /// Adds lines, and for each whether it reports a delivery. Never waits for standard output.
+    pub fn push(&self, lines: impl IntoIterator<Item = (Entry, bool)>) {
+        let mut inner = self.lock();
+        lines.into_iter().for_each(|(entry, is_delivery)| inner.store.push(entry, is_delivery));
+        drop(inner);
         self.changed.notify_one();
     }
 

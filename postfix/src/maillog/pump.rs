@@ -22,7 +22,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
-use super::events::Events;
+use super::detail::{Composer, Detail, Fate};
+use super::events::{Batch, Events};
 use super::format::Format;
 use super::line;
 use super::output::Output;
@@ -38,6 +39,9 @@ const PIPE_SIZE: usize = 1 << 20;
 const MARK: &str = "relay-init: the log has caught up, mark ";
 /// Bytes of the secret.
 const SECRET_SIZE: usize = 16;
+/// How long lines are gathered before they are read, when others were read a moment ago. A wake-up of
+/// this process costs more than a line, and Postfix writes seven a message.
+const GATHER: Duration = Duration::from_millis(10);
 /// postlogd accepts a datagram at once, unless the machine hangs.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -45,6 +49,7 @@ const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Sinks {
     pub format: Format,
+    pub detail: Detail,
     pub output: OwnedFd,
     pub events: Events,
     /// Where lines are stored while standard output stalls.
@@ -75,15 +80,19 @@ impl Pump {
         let output = Arc::new(Output::new(&sinks.overflow_folder));
         let (mark_sender, marks) = mpsc::channel();
         let mark = secret_mark()?;
-        let intake = Intake {
+        let composer = (sinks.detail == Detail::Messages).then(Composer::default);
+        let mut intake = Intake {
             output: Arc::clone(&output),
-            events: sinks.events,
+            composer,
+            deliveries: Batch::new(sinks.events),
+            lines: Vec::new(),
             mark: Arc::clone(&mark),
             marks: mark_sender,
         };
         thread::Builder::new().name("maillog-in".to_owned()).spawn(move || {
             // An error is treated like the end: there is nothing else to read from.
-            read(&File::from(reader), &socket, &intake).ok();
+            read(&File::from(reader), &socket, &mut intake).ok();
+            intake.pass_on();
             intake.output.close();
         })?;
         let (finished_sender, finished) = mpsc::channel();
@@ -148,27 +157,49 @@ impl Pump {
     }
 }
 
-/// Passes each line on: to standard output, and as an event to the sidecar.
+/// Passes lines on: to standard output, and the deliveries among them to the sidecar.
 #[derive(Debug)]
 struct Intake {
     output: Arc<Output>,
-    events: Events,
+    /// With LOG_DETAIL=messages.
+    composer: Option<Composer>,
+    deliveries: Batch,
+    /// Lines that were read and not passed on yet, and whether each is a delivery.
+    lines: Vec<(Entry, bool)>,
     mark: Arc<str>,
     marks: Sender<u32>,
 }
 
 impl Intake {
-    fn accept(&self, line: Vec<u8>) {
-        let now = SystemTime::now();
+    fn accept(&mut self, mut line: Vec<u8>) {
         let text = line::printable(&line);
         if let Some((_, number)) = text.split_once(&*self.mark) {
             self.marks.send(number.trim_end().parse().unwrap_or_default()).ok();
             return;
         }
-        self.events.send_line(&line::parse(&text), now);
+        let now = SystemTime::now();
         let is_delivery = line::is_delivery(&text);
-        drop(text);
-        self.output.push(Entry { time: now, line }, is_delivery);
+        let fate = if is_delivery || self.composer.is_some() {
+            let parsed = line::parse(&text);
+            self.deliveries.add(&parsed, now);
+            self.composer.as_mut().map(|composer| composer.accept(&text, &parsed))
+        } else {
+            None
+        };
+        match fate {
+            None | Some(Fate::Stays) => {}
+            Some(Fate::Goes) => return,
+            Some(Fate::Becomes(text)) => line = text.into_bytes(),
+        }
+        self.lines.push((Entry { time: now, line }, is_delivery));
+    }
+
+    /// Hands over what was read.
+    fn pass_on(&mut self) {
+        self.deliveries.send();
+        if !self.lines.is_empty() {
+            self.output.push(self.lines.drain(..));
+        }
     }
 }
 
@@ -190,7 +221,7 @@ fn bind(path: &Path) -> io::Result<UnixDatagram> {
 }
 
 /// Reads pipe and socket until the pipe ends, which is when the last Postfix process has exited.
-fn read(mut pipe: &File, socket: &UnixDatagram, intake: &Intake) -> io::Result<()> {
+fn read(mut pipe: &File, socket: &UnixDatagram, intake: &mut Intake) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut pending = Vec::new();
     loop {
@@ -204,6 +235,7 @@ fn read(mut pipe: &File, socket: &UnixDatagram, intake: &Intake) -> io::Result<(
             intake.accept(buffer.iter().take(length).copied().collect());
         }
         if !pipe_is_ready {
+            intake.pass_on();
             continue;
         }
         let length = pipe.read(&mut buffer)?;
@@ -217,6 +249,10 @@ fn read(mut pipe: &File, socket: &UnixDatagram, intake: &Intake) -> io::Result<(
             if pending.ends_with(b"\n") || pending.len() >= MAX_LINE {
                 intake.accept(std::mem::take(&mut pending));
             }
+        }
+        intake.pass_on();
+        if length < buffer.len() {
+            thread::sleep(GATHER);
         }
     }
     if !pending.is_empty() {

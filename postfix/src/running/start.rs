@@ -78,6 +78,7 @@ fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
     let redactor = Redactor::new(settings.log_redaction, Path::new(redact::KEY_FILE));
     let sinks = Sinks {
         format: Format { format: settings.log_format, redactor },
+        detail: settings.log_detail,
         output: std::io::stdout().as_fd().try_clone_to_owned()?,
         events,
         overflow_folder: PathBuf::from(QUEUE_DIRECTORY),

@@ -113,6 +113,7 @@ const ROWS: &[Row] = &[
     (&[("MESSAGE_SIZE_LIMIT", "50MB")], &["MESSAGE_SIZE_LIMIT=50MB: must be a number of"]),
     (&[("MESSAGE_SIZE_LIMIT", "-1")], &["MESSAGE_SIZE_LIMIT=-1: must be a number of bytes"]),
     (&[("LOG_FORMAT", "xml")], &["LOG_FORMAT=xml: must be text or json"]),
+    (&[("LOG_DETAIL", "some")], &["LOG_DETAIL=some: must be all or messages"]),
     (&[("LOG_REDACT", "yes")], &["LOG_REDACT=yes: must be none, mask or hash"]),
     (&[("DRAIN_SECONDS", "1h")], &["DRAIN_SECONDS=1h: must be a number of seconds from 0 to 600"]),
     (&[("DRAIN_SECONDS", "-1")], &["DRAIN_SECONDS=-1: must be a number of seconds"]),

@@ -131,6 +131,11 @@ pub const MESSAGE_SIZE_LIMIT: Variable = Variable::new(
 );
 pub const LOG_FORMAT: Variable =
     Variable::new("LOG_FORMAT", "text", "format of all log lines: text or json");
+pub const LOG_DETAIL: Variable = Variable::new(
+    "LOG_DETAIL",
+    "all",
+    "Postfix's log: all writes every line, messages one for each message and one for each delivery",
+);
 pub const LOG_REDACT: Variable = Variable::new(
     "LOG_REDACT",
     "none",
@@ -169,6 +174,7 @@ pub const VARIABLES: &[&Variable] = &[
     &INET_PROTOCOLS,
     &MESSAGE_SIZE_LIMIT,
     &LOG_FORMAT,
+    &LOG_DETAIL,
     &LOG_REDACT,
     &DRAIN_SECONDS,
     &ALLOW_UNSAFE_POSTFIX,

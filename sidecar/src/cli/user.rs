@@ -4,6 +4,7 @@ mod show;
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::failure::{Exit, Failure};
 use super::listing::written;
@@ -74,7 +75,7 @@ fn parse(name: &str) -> Result<UserName, Failure> {
 }
 
 /// Reads a user who must exist.
-fn existing(store: &UserStore, name: &UserName) -> Result<User, Failure> {
+fn existing(store: &UserStore, name: &UserName) -> Result<Arc<User>, Failure> {
     let found = store.user(name).map_err(Failure::trouble)?;
     found.ok_or_else(|| ChangeError::Unknown(name.clone()).into())
 }
@@ -129,7 +130,8 @@ fn add_password(
     Credential::check_label(label).map_err(bad_input)?;
     let expires = expires.map(|text| parse_time(text, now())).transpose();
     let expires = expires.map_err(|mistake| bad_input(format!("--expires: {mistake}")))?;
-    check_room(name, &existing(store, name)?, label)?;
+    let user = existing(store, name)?;
+    check_room(name, &user, label)?;
     let new = new_password(source)?;
     let credential = Credential { expires, ..Credential::new(label, hash(&new)?, now()) };
     // Another command may have added one in the meantime.

@@ -71,6 +71,7 @@ pub const OF_RELAY_INIT: [&str; 26] = [
     "INET_PROTOCOLS",
     "ALLOW_UNSAFE_POSTFIX",
     "DRAIN_SECONDS",
+    "LOG_DETAIL",
     "LOG_REDACT",
     "MESSAGE_SIZE_LIMIT",
     "PUBLISH_587",

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::limits::guessing::{Attempt, Fingerprint, GuessLimits, Guesses, Judgement, Target};
 use crate::password::cache::{Mac, VerifiedCache};
 use crate::password::pool::{HashingPool, PoolError};
-use crate::password::{self, Arena, Cost, HashError, Password};
+use crate::password::{self, Cost, HashError};
 use crate::store::{StoreError, UserStore};
 use crate::user_name::UserName;
 use crate::users::{Credential, User};
@@ -63,15 +63,13 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Makes the decoy hash, which takes as long as one login.
+    /// Makes the decoy hash.
     ///
     /// # Errors
     ///
     /// When the system has no random numbers or argon2 refuses the cost.
     pub fn new(with: Dependencies) -> Result<Self, HashError> {
-        // Any password will do: its hash is compared, and the result is thrown away.
-        let decoy = Password::received(b"decoy");
-        let decoy = password::hash(&decoy, with.cost, &mut Arena::default())?;
+        let decoy = password::decoy(with.cost)?;
         let guesses = Mutex::new(Guesses::new(with.guess_limits));
         let renewal = Renewal::new(with.store.clone(), with.pool.clone(), with.cost);
         Ok(Self { with, renewal, gateway_seen: Once::new(), guesses, decoy })
@@ -94,14 +92,14 @@ impl Authenticator {
     ) -> Result<Outcome, AuthTrouble> {
         let name = UserName::from_bytes(&credentials.authentication_identity);
         let mut user = self.read(name.as_ref())?;
-        let claim = self.claim(credentials, client, name.as_ref(), user.as_ref())?;
+        let claim = self.claim(credentials, client, name.as_ref(), user.as_deref())?;
         loop {
-            let judged = self.judge(&claim, user.as_ref()).await?;
+            let judged = self.judge(&claim, user.as_deref()).await?;
             // The user may have been changed or removed while the hash was computed, and what
             // counts is what is true at the moment of the answer.
             let current = self.read(name.as_ref())?;
             if current == user || !matches!(judged, Judged::Right(_)) {
-                let result = self.settle(&claim, user.as_ref(), judged)?;
+                let result = self.settle(&claim, user.as_deref(), judged)?;
                 return Ok(Outcome { result, user: name });
             }
             user = current;
@@ -209,7 +207,7 @@ impl Authenticator {
         })
     }
 
-    fn read(&self, name: Option<&UserName>) -> Result<Option<User>, StoreError> {
+    fn read(&self, name: Option<&UserName>) -> Result<Option<Arc<User>>, StoreError> {
         name.map_or(Ok(None), |name| self.with.store.user(name))
     }
 

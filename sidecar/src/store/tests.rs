@@ -20,7 +20,7 @@ fn what_was_stored_is_read_back() {
     assert_eq!(store.user(&name("alice")).unwrap(), None);
     store.add(&name("alice"), &user()).unwrap();
     let stored = store.user(&name("Alice")).unwrap().unwrap();
-    assert_eq!(User { id: 0, ..stored }, user());
+    assert_eq!(User { id: 0, ..User::clone(&stored) }, user());
     assert_eq!(store.user_count().unwrap(), 1);
     assert_eq!(store.users_after(None, 10).unwrap().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! The users: read by name, listed in pieces, changed in transactions.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use heed::RwTxn;
 use serde::{Deserialize, Serialize};
@@ -38,11 +39,11 @@ pub type Listed = (String, Result<User, StoreError>);
 
 impl UserStore {
     /// Reads one user.
-    pub fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
+    pub fn user(&self, name: &UserName) -> Result<Option<Arc<User>>, StoreError> {
         let txn = self.env.read_txn().map_err(|error| self.failed(error))?;
         let key = name.as_str().as_bytes();
         let value = self.users.get(&txn, key).map_err(|error| self.failed(error))?;
-        value.map(|value| decode(key, value)).transpose()
+        value.map(|value| self.decoded.user(key, value)).transpose()
     }
 
     /// Reads up to `most` users in the order of their names, those after `after`. A record that

@@ -19,6 +19,7 @@ impl Bench {
         let (reader, output) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let sinks = Sinks {
             format: Format { format: LogFormat::Text, redactor: Redactor::Off },
+            detail: Detail::All,
             output,
             events: Events::to(folder.path().join("events.sock")).unwrap(),
             overflow_folder: folder.path().to_path_buf(),

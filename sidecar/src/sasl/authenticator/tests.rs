@@ -6,6 +6,7 @@ use crate::limits::guessing::GuessLimit;
 use crate::limits::limit::DefaultLimits;
 use crate::metrics::Registry;
 use crate::password::pool::PoolMetrics;
+use crate::password::{Arena, Password};
 use crate::users::NewHash;
 
 const CHEAP: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };

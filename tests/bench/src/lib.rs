@@ -1,0 +1,15 @@
+//! The benchmark: the relay beside bare Postfix and its peers.
+//!
+//! Every comparison is made in one run, interleaved, with one running stack for each variant, and
+//! given as the ratio to its reference of the same round. On a shared machine the CPU time is the
+//! figure to trust. `docs/benchmarks/` has what came of it.
+
+pub mod cpu;
+pub mod load;
+pub mod noop;
+pub mod plan;
+pub mod report;
+pub mod rounds;
+pub mod sink;
+pub mod stack;
+pub mod whole_relay;

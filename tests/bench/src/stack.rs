@@ -1,0 +1,192 @@
+//! A running variant: Postfix, whom it asks, a next hop, and what each of them has used.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use hdrhistogram::Histogram;
+use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST};
+use relay_tests::relay::Relay;
+use relay_tests::wait;
+
+use crate::cpu::Group;
+use crate::load::{self, Load, PASSWORD, USER};
+use crate::sink::CountingSink;
+
+/// Whom Postfix asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// Nobody: stock Postfix, as `postfix start-fg` runs it.
+    Bare,
+    /// The relay as it is.
+    Relay,
+    /// The relay with `LOG_DETAIL=messages`.
+    RelayShortLog,
+    /// Postfix and relay-init as they are, with services that decide nothing.
+    Noop,
+}
+
+/// Where the queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    Memory,
+    Disk,
+}
+
+/// What a slice of load came to.
+#[derive(Debug)]
+pub struct Slice {
+    pub accepted_per_second: f64,
+    pub drained_per_second: f64,
+    /// Milliseconds of CPU a message, of the Postfix container and of whom it asks.
+    pub postfix_cpu: f64,
+    pub sidecar_cpu: f64,
+    /// Microseconds of each session.
+    pub sessions: Histogram<u64>,
+}
+
+/// One variant, running until it is dropped.
+#[derive(Debug)]
+pub struct Stack<'lab> {
+    pub variant: Variant,
+    pub relay: Relay<'lab>,
+    sink: CountingSink,
+    postfix: Group,
+    sidecar: Group,
+    noop: Option<Noop>,
+    // Last: it is unmounted once nobody uses it.
+    _queue: Option<Mount>,
+}
+
+const BARE: &str = include_str!("bare_container.sh");
+/// How long a slice may take to drain.
+const DRAINED: Duration = Duration::from_secs(120);
+/// What Postfix and the log still do after the last message has left.
+const SETTLES: Duration = Duration::from_millis(150);
+
+impl<'lab> Stack<'lab> {
+    /// `name` tells it from the other stacks of this run.
+    pub fn start(lab: &'lab Lab, name: &str, variant: Variant, queue: Queue) -> Result<Self> {
+        let mut settings = lab
+            .relay()
+            .env("ALLOWED_NETWORKS", HOME_NETWORK)
+            .env("RELAYHOST", SINK_RELAYHOST)
+            .postfix_env("POSTFIX_in_flow_delay", "0");
+        if variant == Variant::RelayShortLog {
+            settings = settings.postfix_env("LOG_DETAIL", "messages");
+        }
+        let mut relay = settings.build()?;
+        let mount = match queue {
+            Queue::Memory => Some(Mount::memory(&relay.queue())?),
+            Queue::Disk => None,
+        };
+        let postfix = Group::new(&format!("{name}-postfix"))?;
+        let sidecar = Group::new(&format!("{name}-sidecar"))?;
+        relay.break_container(&postfix.join())?;
+        relay.break_sidecar_container(&sidecar.join())?;
+        let sink = CountingSink::listen(relay.namespace())?;
+        let noop = if variant == Variant::Noop {
+            let noop = Noop::start(&relay, &sidecar)?;
+            relay.spawn_postfix()?;
+            wait_for_postfix(&mut relay)?;
+            Some(noop)
+        } else {
+            relay.start()?;
+            relay.add_user(USER, PASSWORD)?;
+            None
+        };
+        if variant == Variant::Bare {
+            relay.postfix.take().context("Postfix is stopped")?.stop()?;
+            relay.sidecar.take().context("the sidecar is stopped")?.stop()?;
+            relay.break_container(&format!("{}{BARE}", postfix.join()))?;
+            relay.spawn_postfix()?;
+            wait_for_postfix(&mut relay)?;
+        }
+        Ok(Self { variant, relay, sink, postfix, sidecar, noop, _queue: mount })
+    }
+
+    /// Sends so many messages and waits until all have left. Bare Postfix knows no login: there the
+    /// same goes without.
+    pub fn run(&self, load: &Load, total: usize) -> Result<Slice> {
+        let load = Load { login: load.login && self.variant != Variant::Bare, ..*load };
+        let total = load::rounded(&load, total);
+        let before = (self.sink.received(), self.postfix.used()?, self.sidecar.used()?);
+        let started = Instant::now();
+        let (accepted, sessions) = load::send(&self.relay, &load, total)?;
+        self.sink.wait_for(before.0 + total as u64, DRAINED)?;
+        let drained = started.elapsed();
+        std::thread::sleep(SETTLES);
+        let milliseconds = |used: Duration| used.as_secs_f64() * 1_000.0 / total as f64;
+        Ok(Slice {
+            accepted_per_second: total as f64 / accepted.as_secs_f64(),
+            drained_per_second: total as f64 / drained.as_secs_f64(),
+            postfix_cpu: milliseconds(self.postfix.used()? - before.1),
+            sidecar_cpu: milliseconds(self.sidecar.used()? - before.2),
+            sessions,
+        })
+    }
+
+    /// The process that Postfix asks.
+    pub fn sidecar_id(&self) -> Result<u32> {
+        match &self.noop {
+            Some(noop) => Ok(noop.0.id()),
+            None => Ok(self.relay.sidecar()?.id()),
+        }
+    }
+}
+
+fn wait_for_postfix(relay: &mut Relay<'_>) -> Result<()> {
+    relay.postfix.as_mut().context("Postfix is stopped")?.wait_until_ready(&[25, 587])
+}
+
+/// The services that decide nothing, in a process of their own.
+#[derive(Debug)]
+struct Noop(Child);
+
+impl Noop {
+    fn start(relay: &Relay<'_>, group: &Group) -> Result<Self> {
+        let sockets = relay.volumes().join("sockets");
+        let child = Command::new("sh")
+            .args(["-c", &format!("{}exec \"$@\"", group.join()), "noop"])
+            .arg(std::env::current_exe()?)
+            .arg("noop")
+            .arg(&sockets)
+            .stdin(Stdio::null())
+            .spawn()
+            .context("starting the services that decide nothing")?;
+        let noop = Self(child);
+        let last = sockets.join("milter.sock");
+        wait::until("the services that decide nothing", wait::A_WHILE, || {
+            last.exists().then_some(())
+        })?;
+        Ok(noop)
+    }
+}
+
+impl Drop for Noop {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A tmpfs.
+#[derive(Debug)]
+struct Mount(std::path::PathBuf);
+
+impl Mount {
+    fn memory(place: &std::path::Path) -> Result<Self> {
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", place, "tmpfs", flags, c"mode=0755")
+            .with_context(|| format!("mounting a tmpfs on {}", place.display()))?;
+        Ok(Self(place.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // A busy one goes with its last user.
+        rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).ok();
+    }
+}
