@@ -9,6 +9,12 @@ pub fn parse(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
+/// Reads an address as Postfix's macro {client_addr} has it: IPv6 with a prefix (RFC 5321 section
+/// 4.1.3).
+pub fn parse_macro(text: &[u8]) -> Option<IpAddr> {
+    parse(text.strip_prefix(b"IPv6:").unwrap_or(text))
+}
+
 /// The addresses that count as one client: an IPv4 address, or a /64 of IPv6, since anyone with
 /// IPv6 has eighteen quintillion addresses to rotate through.
 pub fn client_network(address: IpAddr) -> IpAddr {
@@ -21,6 +27,21 @@ pub fn client_network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_macro_marks_ipv6() {
+        for (text, expected) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("IPv6:2001:db8::1", Some("2001:db8::1")),
+            ("IPv6:::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("unknown", None),
+            ("IPv6:", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|address| address.parse::<IpAddr>().unwrap());
+            assert_eq!(parse_macro(text.as_bytes()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn addresses_are_unmapped_and_unknown_is_none() {

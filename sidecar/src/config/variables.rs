@@ -48,7 +48,7 @@ pub const VARIABLES: [Variable; 28] = [
 ];
 
 /// What relay-init reads: `.env` is given to both containers, and these are no typos.
-pub const OF_RELAY_INIT: [&str; 26] = [
+pub const OF_RELAY_INIT: [&str; 27] = [
     "RELAY_DOMAIN",
     "ENABLE_TLS",
     "TLS_CERT",

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use indymilter::{
     Actions, Callbacks, Context, EomContext, MacroStage, NegotiateContext, ProtoOpts,
-    SetErrorReply, SocketInfo, Status,
+    SetErrorReply, Status,
 };
 
 use super::rules;
 use super::session::{Message, Session};
 use crate::access::{Action, Verdict};
+use crate::addresses;
 use crate::decision::Decider;
 use crate::labels::Label;
 use crate::printable::Printable;
@@ -31,27 +32,25 @@ pub struct MilterService {
 
 /// Stages that we need nothing from, and stages after which Postfix need not wait.
 fn wanted_options() -> ProtoOpts {
-    ProtoOpts::NO_HELO
+    ProtoOpts::NO_CONNECT
+        | ProtoOpts::NO_HELO
         | ProtoOpts::NO_DATA
         | ProtoOpts::NO_EOH
         | ProtoOpts::NO_BODY
         | ProtoOpts::NO_UNKNOWN
-        | ProtoOpts::NOREPLY_CONNECT
         | ProtoOpts::NOREPLY_MAIL
         | ProtoOpts::NOREPLY_RCPT
         | ProtoOpts::NOREPLY_HEADER
 }
 
-/// The macros we ask for. Postfix does not send {daemon_port} by default. Every list has one that is
-/// always there (j, {mail_addr}, {rcpt_addr}, i): indymilter keeps the macros of an earlier message
-/// when a list comes empty, and the login of one client would become another's.
+/// The macros we ask for. The client comes with them, at MAIL, and not by the connect stage, which
+/// would be one more write of Postfix and one more read here. Every list has a macro that is always
+/// there ({mail_addr}, {rcpt_addr}, i): indymilter keeps the macros of an earlier message when a
+/// list comes empty, and the login of one client would become another's.
 fn wanted_macros() -> HashMap<MacroStage, CString> {
-    let lists = [
-        (MacroStage::Connect, c"j {daemon_port}"),
-        (MacroStage::Mail, c"{mail_addr} {auth_authen} {auth_type} {tls_version}"),
-        (MacroStage::Rcpt, c"{rcpt_addr}"),
-        (MacroStage::Eom, c"i"),
-    ];
+    let at_mail = c"{mail_addr} {client_addr} {daemon_port} {auth_authen} {tls_version}";
+    let lists =
+        [(MacroStage::Mail, at_mail), (MacroStage::Rcpt, c"{rcpt_addr}"), (MacroStage::Eom, c"i")];
     lists.into_iter().map(|(stage, list)| (stage, list.to_owned())).collect()
 }
 
@@ -62,7 +61,6 @@ pub fn callbacks(service: &Arc<MilterService>) -> Callbacks<Session> {
         .on_negotiate(|context, actions, options| {
             Box::pin(async move { negotiate(context, actions, options) })
         })
-        .on_connect(|context, _name, address| Box::pin(async move { connect(context, &address) }))
         .on_mail(|context, arguments| Box::pin(async move { mail(context, &arguments) }))
         .on_rcpt(|context, arguments| Box::pin(async move { rcpt(context, &arguments) }))
         .on_header(|context, name, value| Box::pin(async move { header(context, &name, &value) }))
@@ -89,23 +87,16 @@ fn negotiate(
     Status::Continue
 }
 
-fn connect(context: &mut Context<Session>, address: &SocketInfo) -> Status {
-    let server_port = text(context.macros.get(c"{daemon_port}"));
-    let Some(session) = &mut context.data else { return Status::Tempfail };
-    session.server_port = server_port;
-    session.client = match address {
-        SocketInfo::Inet(address) => Some(address.ip().to_canonical()),
-        // A client that has hung up already, or that is not on the Internet: it matches no network.
-        SocketInfo::Unix(_) | SocketInfo::Unknown => None,
-    };
-    go_on(session, ProtoOpts::NOREPLY_CONNECT)
-}
-
 fn mail(context: &mut Context<Session>, arguments: &[CString]) -> Status {
-    let user = context.macros.get(c"{auth_authen}").map(|user| user.to_bytes().to_vec());
+    let value = |name| context.macros.get(name).map(CStr::to_bytes).unwrap_or_default();
+    let user = Some(value(c"{auth_authen}")).filter(|user| !user.is_empty());
+    let client = addresses::parse_macro(value(c"{client_addr}"));
+    let server_port = text(context.macros.get(c"{daemon_port}"));
     let message = Message {
-        user: user.filter(|user| !user.is_empty()),
-        tls: context.macros.get(c"{tls_version}").is_some_and(|version| !version.is_empty()),
+        client,
+        server_port,
+        user: user.map(<[u8]>::to_vec),
+        tls: !value(c"{tls_version}").is_empty(),
         sender: arguments.first().map(|sender| sender.to_bytes().to_vec()).unwrap_or_default(),
         ..Message::default()
     };
@@ -184,7 +175,7 @@ fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Stat
 /// The one line of a message, whether it is accepted or refused.
 fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
     let message = &session.message;
-    let client = session.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+    let client = message.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
     let named = message.named_recipients.iter().map(|to| Printable(to).to_string());
     let mut to = named.collect::<Vec<_>>().join(",");
     if message.recipients as usize > message.named_recipients.len() {
@@ -194,7 +185,7 @@ fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
         action = %verdict.reason.action(),
         reason = %verdict.reason.label(),
         %client,
-        port = %session.server_port,
+        port = %message.server_port,
         tls = message.tls,
         user = %Printable(message.user.as_deref().unwrap_or_default()),
         sender = %Printable(&message.sender),

@@ -8,7 +8,7 @@ use crate::decision::{Question, Stage};
 pub fn question(session: &Session) -> Question<'_> {
     let message = &session.message;
     Question {
-        client: session.client,
+        client: message.client,
         user: message.user.as_deref(),
         tls: message.tls,
         sender: EnvelopeSender::from_milter(&message.sender),

@@ -12,9 +12,6 @@ pub struct Session {
     /// The protocol options that Postfix and we agreed on: they say after which stages Postfix
     /// waits for an answer.
     pub agreed: ProtoOpts,
-    pub client: Option<IpAddr>,
-    /// The port that the client connected to, for the log.
-    pub server_port: String,
     pub message: Message,
 }
 
@@ -24,6 +21,11 @@ const NAMED_RECIPIENTS: usize = 5;
 /// Lives from MAIL to the end of the message, or until it is aborted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
+    /// `None` for a client that has hung up already, or that is not on the Internet: it matches no
+    /// network.
+    pub client: Option<IpAddr>,
+    /// The port that the client connected to, for the log.
+    pub server_port: String,
     /// As Postfix passes it on; `None` when nobody logged in.
     pub user: Option<Vec<u8>>,
     pub tls: bool,
@@ -37,7 +39,7 @@ pub struct Message {
 
 impl Session {
     pub fn new(agreed: ProtoOpts) -> Self {
-        Self { agreed, client: None, server_port: String::new(), message: Message::default() }
+        Self { agreed, message: Message::default() }
     }
 }
 
