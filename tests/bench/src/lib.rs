@@ -5,11 +5,18 @@
 //! figure to trust. `docs/benchmarks/` has what came of it.
 
 pub mod cpu;
+pub mod dovecot;
+pub mod lines;
 pub mod load;
+pub mod logins;
 pub mod noop;
 pub mod plan;
+pub mod policy;
+pub mod process;
 pub mod report;
 pub mod rounds;
+pub mod service;
 pub mod sink;
 pub mod stack;
+pub mod users;
 pub mod whole_relay;

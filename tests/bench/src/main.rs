@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use relay_bench::plan::Plan;
 use relay_bench::report::{self, Row};
 use relay_bench::stack::Queue;
-use relay_bench::{noop, whole_relay};
+use relay_bench::{logins, noop, policy, process, users, whole_relay};
 
 /// Measure the relay beside bare Postfix and its peers
 #[derive(Debug, Parser)]
@@ -27,6 +27,9 @@ enum Command {
         /// Messages in each slice of a round
         #[arg(long, default_value_t = 400)]
         messages: usize,
+        /// Logins and policy requests in each slice of a round
+        #[arg(long, default_value_t = 20_000)]
+        exchanges: usize,
         /// Only the benchmarks and loads with this word in their names; may be repeated
         #[arg(long, value_name = "WORD")]
         only: Vec<String>,
@@ -40,13 +43,17 @@ enum Command {
     /// Serve SASL, policy and milter in a folder, and say yes to everything: for measuring only
     #[command(hide = true)]
     Noop { folder: PathBuf },
+    /// Answer policy requests on a socket without looking at them: for measuring only
+    #[command(hide = true)]
+    Echo { socket: PathBuf },
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Noop { folder } => noop::serve(&folder),
-        Command::Run { rounds, messages, only, variants, output } => {
-            let plan = Plan { rounds, messages, only, variants };
+        Command::Echo { socket } => policy::echo(&socket),
+        Command::Run { rounds, messages, exchanges, only, variants, output } => {
+            let plan = Plan { rounds, messages, exchanges, only, variants };
             let rows = run(&plan)?;
             std::fs::create_dir_all(&output)?;
             report::write_json(&rows, &output.join("results.json"))
@@ -54,9 +61,29 @@ fn main() -> Result<()> {
     }
 }
 
+type Benchmark = fn(&Plan) -> Result<Vec<Row>>;
+
+/// In the order of a message's way; by the names that --only chooses from.
+const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("whole relay, tmpfs", |plan| whole_relay::run(plan, Queue::Memory)),
+    ("whole relay, disk", |plan| whole_relay::run(plan, Queue::Disk)),
+    ("system calls", process::system_calls),
+    ("cached login", logins::cached),
+    ("cold login", logins::cold),
+    ("cached beside cold login", logins::cached_beside_cold),
+    ("policy", policy::run),
+    ("users", users::run),
+    ("memory", process::memory),
+    ("start", process::start),
+];
+
 fn run(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    rows.extend(show(whole_relay::run(plan, Queue::Memory)?)?);
+    for (name, benchmark) in BENCHMARKS {
+        if plan.wants(name) {
+            rows.extend(show(benchmark(plan)?)?);
+        }
+    }
     Ok(rows)
 }
 

@@ -7,6 +7,9 @@ pub struct Plan {
     pub rounds: usize,
     /// Messages in each slice of a round.
     pub messages: usize,
+    /// Logins and policy requests in each slice of a round; a two-hundredth of that where each costs a
+    /// hash.
+    pub exchanges: usize,
     /// Only what has one of these words in its name; everything when there are none.
     pub only: Vec<String>,
     /// Only these variants of the whole relay; all when there are none.
@@ -17,7 +20,7 @@ impl Plan {
     /// Enough to see that a benchmark works, and to say nothing about speed.
     #[must_use]
     pub fn smoke() -> Self {
-        Self { rounds: 1, messages: 40, only: Vec::new(), variants: Vec::new() }
+        Self { rounds: 1, messages: 40, exchanges: 400, only: Vec::new(), variants: Vec::new() }
     }
 
     #[must_use]

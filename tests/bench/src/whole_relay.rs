@@ -73,9 +73,6 @@ pub fn run(plan: &Plan, queue: Queue) -> Result<Vec<Row>> {
     }
     let mut rows = Vec::new();
     for scenario in scenarios() {
-        if !plan.wants(scenario.name) {
-            continue;
-        }
         let series = rounds::interleave(plan.rounds, &stacks, |stack| {
             let slice = stack.run(&scenario.load, plan.messages)?;
             Ok(vec![
