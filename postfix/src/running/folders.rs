@@ -5,12 +5,20 @@
 //! Only the owner of a folder may change its mode, so root takes over a folder with the wrong mode,
 //! changes it, and gives it back. All of this can be repeated after a crash.
 
+use std::ffi::CStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use anyhow::Context;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, openat, statat,
+};
+use rustix::path::Arg;
+
+use crate::queue::directory::MAX_DEPTH;
 
 /// Numeric ids, so that a volume fits every image ever built. They match /etc/passwd in the image.
 const ROOT: u32 = 0;
@@ -113,14 +121,38 @@ fn prepare_one(path: &Path, folder: &Folder) -> io::Result<()> {
 
 /// Gives everything inside to the folder's owner: a volume from another image may have other ids.
 fn take_over_content(path: &Path, folder: &Folder) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        if found.uid() != folder.user {
-            lchown(entry.path(), Some(folder.user), Some(folder.group))?;
+    let (user, group) = (Uid::from_raw(folder.user), Gid::from_raw(folder.group));
+    for_each_inside(CWD, path, MAX_DEPTH, &mut |directory, name, found| {
+        if found.st_uid != folder.user {
+            chownat(directory, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        if found.is_dir() {
-            take_over_content(&entry.path(), folder)?;
+        Ok(())
+    })
+}
+
+/// Calls `act` with the directory, name and status of everything below a directory, down to `depth`.
+///
+/// What is there may be the work of a Postfix that was taken over. So no link is followed, not even one
+/// that takes a directory's place meanwhile, and a tree that is deeper than Postfix's cannot use up the
+/// stack.
+fn for_each_inside(
+    parent: BorrowedFd<'_>,
+    path: impl Arg,
+    depth: usize,
+    act: &mut impl FnMut(BorrowedFd<'_>, &CStr, &Stat) -> io::Result<()>,
+) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = openat(parent, path, flags, Mode::empty())?;
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            continue;
+        }
+        let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        act(directory.as_fd(), name, &found)?;
+        if FileType::from_raw_mode(found.st_mode).is_dir() && depth > 0 {
+            for_each_inside(directory.as_fd(), name, depth - 1, act)?;
         }
     }
     Ok(())

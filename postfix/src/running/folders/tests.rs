@@ -39,6 +39,27 @@ fn a_file_or_a_symbolic_link_instead_of_a_folder_is_an_error() {
 }
 
 #[test]
+fn what_is_inside_is_seen_down_to_a_depth_and_behind_no_link() {
+    let base = tempfile::tempdir().unwrap();
+    let (inside, outside) = (base.path().join("inside"), base.path().join("outside"));
+    fs::create_dir_all(inside.join("1/2/3")).unwrap();
+    fs::create_dir(&outside).unwrap();
+    for file in ["inside/1/two", "inside/1/2/three", "outside/file"] {
+        fs::write(base.path().join(file), "").unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
+    let mut seen = Vec::new();
+    for_each_inside(CWD, &inside, 1, &mut |_, name, _| {
+        seen.push(name.to_str().unwrap().to_owned());
+        Ok(())
+    })
+    .unwrap();
+    seen.sort();
+    assert_eq!(seen, ["1", "2", "link", "two"]);
+    assert!(for_each_inside(CWD, inside.join("link"), 1, &mut |_, _, _| Ok(())).is_err());
+}
+
+#[test]
 fn the_table_has_every_parent_before_its_children() {
     for (at, folder) in FOLDERS.iter().enumerate() {
         let parent = Path::new(folder.path).parent().unwrap();
