@@ -276,8 +276,9 @@ impl<'a, E: Environment> Reader<'a, E> {
                 None
             }
             (Some(name), Some(password)) => {
+                // Not shown: people write a password into it, too.
                 let parsed = UserName::parse(&name)
-                    .map_err(|error| self.wrong("SMTP_USERNAME", &name, &error.to_string()));
+                    .map_err(|error| self.mistakes.push(format!("SMTP_USERNAME: {error}")));
                 let chosen = Password::choose(password.as_bytes())
                     .map_err(|error| self.mistakes.push(format!("SMTP_PASSWORD: {error}")));
                 Some(FirstUser { name: parsed.ok()?, password: chosen.ok()? })
