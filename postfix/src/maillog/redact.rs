@@ -8,6 +8,8 @@
 //!
 //! Message-IDs stay: they look like addresses but identify messages.
 
+mod addresses;
+
 use std::fs;
 use std::path::Path;
 
@@ -15,6 +17,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::{files, log};
+use addresses::{Address, addresses, domain_length, is_atom};
 
 pub const KEY_FILE: &str = "/var/spool/postfix/log-redact.key";
 /// Bytes of the key.
@@ -106,109 +109,6 @@ impl Redactor {
             }
         }
     }
-}
-
-/// Where an address is in a line.
-struct Address {
-    start: usize,
-    /// Its last `@`.
-    at: usize,
-}
-
-/// The addresses in a line, from left to right. Rather too much is taken for a local part than too
-/// little: it may be quoted, with spaces, brackets and other `@` inside, and Postfix's replies to
-/// clients have it without the quotes.
-fn addresses(line: &[u8]) -> Vec<Address> {
-    let marks = Marks::of(line);
-    let mut found: Vec<Address> = Vec::new();
-    // From right to left, because what belongs to a local part shows at its end.
-    for &(at, bracket) in marks.ats.iter().rev() {
-        if found.last().is_some_and(|address| at >= address.start) {
-            continue;
-        }
-        let start = bracket.map_or_else(|| start_of_local_part(line, at, &marks.quotes), |b| b + 1);
-        found.push(Address { start, at });
-    }
-    found.reverse();
-    found
-}
-
-/// What delimits the addresses of a line.
-#[derive(Default)]
-struct Marks {
-    /// Each `@`, and the bracket that is open there.
-    ats: Vec<(usize, Option<usize>)>,
-    /// Quotes that are not escaped.
-    quotes: Vec<usize>,
-}
-
-impl Marks {
-    fn of(line: &[u8]) -> Self {
-        let mut marks = Self::default();
-        let (mut bracket, mut is_escaped, mut is_quoted) = (None, false, false);
-        for (position, byte) in line.iter().enumerate() {
-            match byte {
-                b'@' => marks.ats.push((position, bracket)),
-                b'"' if !is_escaped => {
-                    marks.quotes.push(position);
-                    // Postfix quotes a local part as a whole.
-                    is_quoted = !is_quoted && bracket.is_some_and(|at| at + 1 == position);
-                }
-                b'<' if bracket.is_none() => (bracket, is_quoted) = (Some(position), false),
-                b'>' if !is_quoted && closes(line.get(position + 1)) => bracket = None,
-                _ => {}
-            }
-            is_escaped = *byte == b'\\' && !is_escaped;
-        }
-        marks
-    }
-}
-
-/// Whether a `>` ends an address in brackets, by what follows it in Postfix's lines.
-fn closes(next: Option<&u8>) -> bool {
-    next.is_none_or(|next| b" ,:;.)]}'\"".contains(next))
-}
-
-/// The offset at which the local part starts that ends at `at`, where no bracket is open.
-fn start_of_local_part(line: &[u8], at: usize, quotes: &[usize]) -> usize {
-    let mut start = at;
-    loop {
-        let before = line.get(..start).unwrap_or_default();
-        let atom = before.iter().rposition(|byte| !is_atom(byte)).map_or(0, |at| at + 1);
-        if atom < start {
-            start = atom + name_length(before.get(atom..).unwrap_or_default());
-            if start > atom {
-                return start;
-            }
-        } else if before.last() == Some(&b'"') {
-            // A quoted part starts at the quote before its last one; without one it may be anything.
-            let closing = quotes.partition_point(|quote| *quote < start - 1);
-            start =
-                closing.checked_sub(1).and_then(|opening| quotes.get(opening)).map_or(0, |at| *at);
-        } else {
-            return start;
-        }
-    }
-}
-
-/// Atoms of RFC 5322 3.2.3, dots, and the bytes of other alphabets.
-fn is_atom(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"!#$%&'*+-/=?^_`{|}~.".contains(byte)
-}
-
-/// `=` is an atom character, and these are logged without brackets around the address.
-fn name_length(local: &[u8]) -> usize {
-    let names = [b"sasl_username=".as_slice(), b"sasl_sender=", b"user="];
-    names.into_iter().find(|name| local.starts_with(name)).map_or(0, <[u8]>::len)
-}
-
-fn domain_length(text: &[u8]) -> usize {
-    let is_domain =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(byte) || !byte.is_ascii();
-    let domain = text.iter().position(|byte| !is_domain(byte)).unwrap_or(text.len());
-    // A colon or dot after the domain is punctuation.
-    let trimmed = text.get(..domain).unwrap_or_default();
-    trimmed.iter().rposition(|byte| !b".:".contains(byte)).map_or(0, |at| at + 1)
 }
 
 fn key(path: &Path) -> Vec<u8> {

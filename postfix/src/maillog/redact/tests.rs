@@ -63,6 +63,9 @@ fn nothing_is_left_of_one_without_its_quotes_or_its_brackets() {
         "RCPT from a[192.0.2.1]: 554 5.7.1 <hidden name@example.org>: Relay access denied",
         "554 5.7.1 <hidden>hidden@example.org>: denied",
         "554 5.7.1 <hid<den@example.org>: denied",
+        "554 5.7.1 <hidden> \"hidden@hidden@example.org>: denied; from=<x@y>",
+        "554 5.7.1 <hidden@hidden> hidden name@example.org>: denied; from=<x@y>",
+        "from=<hidden> hidden@example.org> to=<\"hidden> hidden\"@example.org> proto=ESMTP",
         "554 5.7.1 <hidden\" name@example.org>: denied",
         "554 5.7.1 <\"hidden name@example.org>: denied; from=<\"hidden\"@example.org>",
         "said: \"hidden name\"@example.org is unknown",
@@ -76,8 +79,26 @@ fn nothing_is_left_of_one_without_its_quotes_or_its_brackets() {
 }
 
 #[test]
+fn nobody_erases_more_of_a_line_than_an_address() {
+    for (line, expected) in [
+        (
+            "reject: RCPT from a[192.0.2.1]: 554 <x> \"y@z@b>: denied; from=<> to=<c@d> helo=<e>",
+            "reject: RCPT from a[192.0.2.1]: 554 <***@b>: denied; from=<> to=<***@d> helo=<e>",
+        ),
+        ("RCPT from a[192.0.2.1]: \"x@b", "RCPT from a[192.0.2.1]: \"***@b"),
+        ("RCPT from a[192.0.2.1]: x\"@b", "RCPT from a[192.0.2.1]: x\"***@b"),
+        ("550 <bob@b> is unknown, <joe@b>", "550 <b***@b> is unknown, <j***@b>"),
+        ("from=<bob@b> to=<joe@b> proto=x", "from=<b***@b> to=<j***@b> proto=x"),
+    ] {
+        assert_eq!(masked(line), expected, "{line}");
+    }
+}
+
+#[test]
 fn a_long_line_of_delimiters_takes_no_time() {
-    for delimiter in ["@", "\"", "\\\"@", "\"@", "<@", "<\"@", ">@", "\"a\"", "<"] {
+    for delimiter in
+        ["@", "\"", "\\\"@", "\"@", "<@", "<\"@", ">@", "\"a\"", "<", "> @", "@>", "<a@b> "]
+    {
         let line = delimiter.repeat(200_000 / delimiter.len()) + "@";
         let start = std::time::Instant::now();
         masked(&line);
