@@ -4,6 +4,8 @@
 //! The file was made with the commands of that release: `relay user add` with every option, `disable`,
 //! `password add`, and one login of alice's from 192.0.2.7. It is never changed here.
 
+use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -33,40 +35,40 @@ const COST: Cost = Cost { memory_kib: 1024, iterations: 1, parallelism: 1 };
 const HOME: &str = "192.0.2.7";
 const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-fn copy_of_the_file() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+fn copy_of_the_file() -> io::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/first_release/users.mdb");
-    std::fs::copy(file, folder.path().join("users.mdb")).unwrap();
-    folder
+    std::fs::copy(file, folder.path().join("users.mdb"))?;
+    Ok(folder)
 }
 
-fn authenticator(store: &UserStore) -> Authenticator {
+fn authenticator(store: &UserStore) -> Result<Authenticator, Box<dyn Error>> {
     let registry = Registry::default();
     let off = GuessLimit { most: 0, window: 1 };
     let ledger = Ledger::new(store.clone(), DefaultLimits::default(), A_CENTURY);
     let dependencies = Dependencies {
         ledger: Arc::new(ledger),
-        pool: HashingPool::start(1, &PoolMetrics::register(&registry).unwrap()).unwrap(),
-        cache: VerifiedCache::new(0, Duration::ZERO).unwrap(),
+        pool: HashingPool::start(1, &PoolMetrics::register(&registry)?)?,
+        cache: VerifiedCache::new(0, Duration::ZERO)?,
         guess_limits: GuessLimits { per_address: off, per_user: off },
         gateways: Gateways::of(&[]),
         cost: COST,
         enabled: true,
-        metrics: AuthMetrics::register(&registry).unwrap(),
+        metrics: AuthMetrics::register(&registry)?,
         store: store.clone(),
     };
-    Authenticator::new(dependencies).unwrap()
+    Ok(Authenticator::new(dependencies)?)
 }
 
-fn user(store: &UserStore, name: &str) -> User {
-    store.user(&UserName::parse(name).unwrap()).unwrap().unwrap()
+fn user(store: &UserStore, name: &str) -> Result<Option<User>, Box<dyn Error>> {
+    Ok(store.user(&UserName::parse(name)?)?)
 }
 
 #[tokio::test]
 async fn its_passwords_log_in_twice_and_its_refusals_hold() {
-    let folder = copy_of_the_file();
+    let folder = copy_of_the_file().unwrap();
     let store = UserStore::open(folder.path()).unwrap();
-    let authenticator = authenticator(&store);
+    let authenticator = authenticator(&store).unwrap();
     // The first login writes to the account, the second one reads that.
     for _ in 0..2 {
         for (name, password, from, expected) in [
@@ -83,7 +85,7 @@ async fn its_passwords_log_in_twice_and_its_refusals_hold() {
         ] {
             let credentials = Credentials {
                 authentication_identity: name.into(),
-                authorization_identity: Vec::new().into(),
+                authorization_identity: Vec::new(),
                 password: Password::received(password.as_bytes()),
             };
             let outcome = authenticator.check(&credentials, from.parse().ok()).await.unwrap();
@@ -94,7 +96,7 @@ async fn its_passwords_log_in_twice_and_its_refusals_hold() {
 
 #[test]
 fn rights_limits_and_known_addresses_are_what_they_were() {
-    let folder = copy_of_the_file();
+    let folder = copy_of_the_file().unwrap();
     let store = UserStore::open(folder.path()).unwrap();
     for (name, standing, senders, limits, networks) in [
         ("alice", Standing::Enabled, "", None, ""),
@@ -109,16 +111,18 @@ fn rights_limits_and_known_addresses_are_what_they_were() {
         ("newsletter", Standing::Enabled, "", Some("500/day,messages=50/hour"), ""),
         ("carol", Standing::Enabled, "", Some("none"), ""),
     ] {
-        let user = user(&store, name);
+        let user = user(&store, name).unwrap().unwrap();
         let words = |texts: Vec<String>| texts.join(" ");
         assert_eq!(user.standing(now()), standing, "{name}");
         assert_eq!(words(user.senders.iter().map(ToString::to_string).collect()), senders);
         assert_eq!(user.limits, limits.map(|limits| limits.parse().unwrap()), "{name}");
         assert_eq!(words(user.login_networks.iter().map(ToString::to_string).collect()), networks);
     }
-    assert_eq!(user(&store, "printer@example.org").note.as_deref(), Some("second floor"));
-    assert_eq!(user(&store, "carol").expires, Some(3_789_504_000));
-    let (name, alice) = (UserName::parse("alice").unwrap(), user(&store, "alice"));
+    let found = |name| user(&store, name).unwrap().unwrap();
+    let (printer, carol, alice) = (found("printer@example.org"), found("carol"), found("alice"));
+    assert_eq!(printer.note.as_deref(), Some("second floor"));
+    assert_eq!(carol.expires, Some(3_789_504_000));
+    let name = UserName::parse("alice").unwrap();
     let labels: Vec<&str> = alice.credentials.iter().map(|one| one.label.as_str()).collect();
     assert_eq!(labels, ["default", "phone"]);
     let ledger = Ledger::new(store, DefaultLimits::default(), A_CENTURY);
@@ -130,7 +134,7 @@ fn rights_limits_and_known_addresses_are_what_they_were() {
 
 #[test]
 fn the_commands_list_and_change_its_users() {
-    let folder = copy_of_the_file();
+    let folder = copy_of_the_file().unwrap();
     let relay = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
         let output = command.arg("user").args(arguments).env("DATA_DIR", folder.path()).output();
