@@ -9,10 +9,16 @@ use relay_sidecar::access::networks::{self, Networks};
 #[path = "../../postfix/src/settings/networks.rs"]
 mod of_relay_init;
 
-fn parse(text: &str) -> Result<Vec<IpNet>, Vec<String>> {
+/// The networks, and the warnings about them.
+fn parse(text: &str) -> Result<(Vec<IpNet>, Vec<String>), Vec<String>> {
     let networks = networks::parse(text)?;
-    networks::check_size(&networks)?;
-    Ok(networks)
+    let warnings = networks::check_size(&networks)?;
+    Ok((networks, warnings))
+}
+
+/// The networks that warnings begin with.
+fn warned_about(warnings: &[String]) -> Vec<&str> {
+    warnings.iter().filter_map(|warning| warning.split(' ').next()).collect()
 }
 
 pub fn check(data: &[u8]) {
@@ -24,14 +30,19 @@ pub fn check(data: &[u8]) {
         of_relay_init.is_ok(),
         "both containers take the same lists: {text:?} {parsed:?} {of_relay_init:?}"
     );
-    let (Ok(networks), Ok(of_relay_init)) = (&parsed, &of_relay_init) else {
+    let (Ok((networks, warnings)), Ok(of_relay_init)) = (&parsed, &of_relay_init) else {
         assert!(parsed.err().is_none_or(|mistakes| !mistakes.is_empty()));
         return;
     };
     assert_eq!(networks, of_relay_init, "both containers read the same networks");
+    assert_eq!(
+        warned_about(warnings),
+        warned_about(&of_relay_init::size_warnings(of_relay_init)),
+        "both containers warn about the same networks"
+    );
     let in_postfix_form: Vec<String> =
         networks.iter().map(of_relay_init::in_postfix_form).collect();
-    assert_eq!(parse(&in_postfix_form.join(" ")).as_ref(), Ok(networks));
+    assert_eq!(parse(&in_postfix_form.join(" ")), parsed);
     let membership = Networks::new(networks.clone());
     for network in networks {
         check_network(network);

@@ -7,6 +7,7 @@
 pub mod directory;
 mod entry;
 mod postfix;
+mod printable;
 mod records;
 pub mod state;
 mod table;
@@ -139,7 +140,7 @@ fn show(id: &str, body: bool, json: bool, now: SystemTime) -> anyhow::Result<boo
             print(&format!("{}\n", entry.to_json(now)))?;
         } else {
             let content = postfix::content(&entry.id, body)?;
-            print(&format!("{}\n{}", table::details(entry, now), table::printable(&content)))?;
+            print(&format!("{}\n{}", table::details(entry, now), printable::lines(&content)))?;
         }
     }
     report_missing(&selection, &entries)

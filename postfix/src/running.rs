@@ -2,6 +2,7 @@
 
 mod addresses;
 mod children;
+mod claim;
 mod clock;
 mod drain;
 mod folders;

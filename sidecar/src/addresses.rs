@@ -24,6 +24,14 @@ pub fn client_network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The /48 of an IPv6 address, the most that a customer is usually given; `None` for IPv4.
+pub fn client_site(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => Some(IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 80 << 80))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,12 +67,14 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_64_and_a_mapped_one_its_ipv4_address() {
-        for (address, expected) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        for (address, expected, site) in [
+            ("192.0.2.7", "192.0.2.7", None),
+            ("::ffff:192.0.2.7", "192.0.2.7", None),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", Some("2001:db8:1::")),
         ] {
-            assert_eq!(client_network(address.parse().unwrap()).to_string(), expected);
+            let address = address.parse().unwrap();
+            assert_eq!(client_network(address).to_string(), expected);
+            assert_eq!(client_site(address).map(|site| site.to_string()).as_deref(), site);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! All mistakes are found before any is reported, so that an operator can fix them in one go.
 
 mod reader;
+mod sections;
 pub mod variables;
 
 use std::fmt;

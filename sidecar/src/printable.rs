@@ -46,11 +46,41 @@ impl fmt::Debug for Printable<'_> {
     }
 }
 
-/// Spaces, controls, line separators, and the marks that turn the direction of writing around.
+/// Text of a table that an operator reads: as [`Printable`], but whole, and with its spaces.
+pub fn on_a_terminal(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c != ' ' && is_unsafe(c) {
+            true => safe.extend(c.escape_unicode()),
+            false => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Spaces, controls, line separators, marks of direction, and everything that is invisible by
+/// definition (Default_Ignorable_Code_Point of Unicode).
 fn is_unsafe(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 #[cfg(test)]
@@ -59,7 +89,7 @@ mod tests {
 
     #[test]
     fn nothing_from_a_peer_reaches_the_log_as_a_control() {
-        let cases: [(&[u8], &str); 8] = [
+        let cases: [(&[u8], &str); 9] = [
             (b"x client=192.0.2.1", "x\\u{20}client=192.0.2.1"),
             (b"alice@example.org", "alice@example.org"),
             (b"a\r\nb", "a\\u{d}\\u{a}b"),
@@ -68,6 +98,7 @@ mod tests {
             ("caf\u{e9}".as_bytes(), "caf\u{e9}"),
             ("\u{202e}gro".as_bytes(), "\\u{202e}gro"),
             (b"a\\x", "a\\\\x"),
+            ("a\u{ad}\u{61c}\u{e0041}".as_bytes(), "a\\u{ad}\\u{61c}\\u{e0041}"),
         ];
         for (bytes, expected) in cases {
             assert_eq!(Printable(bytes).to_string(), expected);
@@ -77,5 +108,18 @@ mod tests {
         let around_the_cut = [vec![b'x'; MAX_SHOWN - 1], b"\xff\xff".to_vec(), vec![b'x'; 5000]];
         let printed = Printable(&around_the_cut.concat()).to_string();
         assert!(printed.chars().count() < MAX_SHOWN + 10, "{printed}");
+    }
+
+    #[test]
+    fn a_table_keeps_spaces_and_shows_what_is_invisible() {
+        for (text, expected) in [
+            ("Fax, 2nd floor", "Fax, 2nd floor"),
+            ("DOMAIN\\büro", "DOMAIN\\büro"),
+            ("a\u{202e}b\u{200b}", "a\\u{202e}b\\u{200b}"),
+            ("a\nb\x1b[2J\u{a0}", "a\\u{a}b\\u{1b}[2J\\u{a0}"),
+        ] {
+            assert_eq!(on_a_terminal(text), expected);
+        }
+        assert_eq!(on_a_terminal(&"x".repeat(5000)).len(), 5000);
     }
 }

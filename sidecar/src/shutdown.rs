@@ -1,4 +1,4 @@
-//! The end of the process: signals, and a drain with a deadline.
+//! Shutdown: signals, and a drain with a deadline.
 
 use std::io;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Docker kills after ten seconds where nobody says otherwise; a login in progress needs at most
-/// six (the wait for a hashing thread).
+/// Docker sends SIGKILL after ten seconds unless told otherwise. A login that still waits by then is
+/// cut off, and its client tries again.
 pub const DRAIN: Duration = Duration::from_secs(8);
 
-/// Who must know about the end, and whom to wait for.
+/// Who is told to stop, and what is waited for.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Cancelled when the process is to end: stop accepting, finish what runs.
+    /// Cancelled at shutdown: accept nothing new, and finish what is in progress.
     pub stopping: CancellationToken,
     /// Every session and every accept loop.
     pub tasks: TaskTracker,
 }
 
 impl Shutdown {
-    /// Waits for SIGTERM or SIGINT. SIGHUP is ignored: there is nothing to load anew.
+    /// Waits for SIGTERM or SIGINT. SIGHUP is ignored, since there is nothing to reload.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Shutdown {
         }
     }
 
-    /// Stops accepting and waits for what runs. False when the deadline came first.
+    /// Stops accepting and waits for open sessions. False if the deadline passes first.
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.stopping.cancel();
         self.tasks.close();

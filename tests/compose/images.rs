@@ -1,5 +1,7 @@
 //! What is in the images, and how fast the sidecar of the image starts.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -31,6 +33,35 @@ fn the_build_stage_is_the_same_in_both_dockerfiles() -> Result<()> {
         Ok(text.split_at(end).0.to_owned())
     };
     assert_eq!(build_stage("Dockerfile.postfix")?, build_stage("Dockerfile.sidecar")?);
+    Ok(())
+}
+
+/// The script that collects Postfix for the image, on a system whose postconf is this shell script.
+fn collect_postfix(postconf: &str) -> Result<std::process::Output> {
+    let directory = tempfile::tempdir()?;
+    let program = directory.path().join("postconf");
+    std::fs::write(&program, format!("#!/bin/sh\n{postconf}\n"))?;
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/collect-postfix");
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH")?);
+    let mut command = Command::new(script);
+    Ok(command.arg(directory.path().join("root")).env("PATH", path).output()?)
+}
+
+#[test]
+fn an_image_with_an_old_postfix_is_not_built() -> Result<()> {
+    for (postconf, version) in [
+        ("echo 3.10.12", "3.10.12"),
+        ("echo 3.9.20", "3.9.20"),
+        ("echo 3.10-20250101", "3.10-20250101"),
+        ("exit 1", "0"),
+    ] {
+        let output = collect_postfix(postconf)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{postconf}: {said}");
+        let expected = format!("needs Postfix 3.10.13 or newer, but the package is {version}:");
+        assert!(said.contains(&expected), "{postconf}: {said}");
+    }
     Ok(())
 }
 

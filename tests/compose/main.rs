@@ -6,4 +6,5 @@ mod command;
 mod images;
 mod operation;
 mod recreate;
+mod secrets;
 mod stack;

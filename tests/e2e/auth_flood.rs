@@ -195,10 +195,12 @@ fn refusal(
     kind: usize,
     number: usize,
 ) -> Result<String> {
+    // Each from a /48 of its own, so that no limit but the user's is near.
+    let address = format!("2001:db8:{number:x}::1");
     let (name, password, address) = match kind {
-        0 => ("nobody", format!("guess {number}"), format!("2001:db8:0:{number:x}::1")),
-        1 => ("disabled", PASSWORD.to_owned(), format!("2001:db8:1:{number:x}::1")),
-        2 => ("alice", format!("guess {number}"), format!("2001:db8:2:{number:x}::1")),
+        0 => ("nobody", format!("guess {number}"), address),
+        1 => ("disabled", PASSWORD.to_owned(), address),
+        2 => ("alice", format!("guess {number}"), address),
         _ => ("alice", PASSWORD.to_owned(), "203.0.113.66".to_owned()),
     };
     let rip = format!("rip={address}");

@@ -133,6 +133,38 @@ fn while_it_stops_a_message_is_taken_to_its_end_and_new_clients_are_sent_away() 
     })
 }
 
+#[test]
+fn a_message_that_begins_while_it_stops_is_taken_to_its_end_as_well() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = relay(lab)?;
+        let (mut first, mut second) = (relay.session(HOME, 25)?, relay.session(HOME, 25)?);
+        let begin = [("MAIL FROM:<a@example.org>", 250), ("RCPT TO:<b@example.net>", 250)];
+        for (command, code) in begin {
+            first.command(command)?.expect(code)?;
+        }
+        relay.postfix()?.signal(Signal::TERM)?;
+        until("port 25 to send clients away", A_WHILE, || {
+            let error = relay.connect(STRANGER, 25).err()?;
+            format!("{error:#}").contains("421").then_some(())
+        })?;
+        for (command, code) in begin {
+            second.command(command)?.expect(code)?;
+        }
+        second.command("DATA")?.expect(354)?;
+        first.command("QUIT")?.expect(221)?;
+        // Longer than a stop takes that waits for nothing.
+        sleep(Duration::from_secs(2));
+        second.raw(b"Subject: begun\r\n\r\nafter the stop came\r\n.\r\n")?;
+        second.reply()?.expect(250)?;
+        let status = relay.postfix.take().context("no Postfix")?.wait_for_end(A_WHILE)?;
+        assert!(status.success(), "relay-init ended with {status}");
+        relay.start()?;
+        assert_eq!(sink.one_message()?.recipients, ["b@example.net"]);
+        Ok(())
+    })
+}
+
 /// A relay that was told to stop while a delivery runs that does not end.
 fn stopping_for_long<'lab>(lab: &'lab Lab, sink: &Sink, seconds: &str) -> Result<Relay<'lab>> {
     sink.behave(Manner::Slow(Duration::from_secs(20)));

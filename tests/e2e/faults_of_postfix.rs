@@ -12,9 +12,10 @@ use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::namespace::Namespace;
 use relay_tests::relay::{Builder, Relay};
-use relay_tests::sink::Sink;
+use relay_tests::sink::{Manner, Sink};
 use relay_tests::smtp::Reply;
 use relay_tests::wait::{A_WHILE, until};
+use rustix::process::Signal;
 
 fn settings(lab: &Lab) -> Builder<'_> {
     lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
@@ -81,6 +82,44 @@ fn a_pid_file_that_was_left_behind_stops_nothing() -> Result<()> {
         send(&relay, "bob@example.net")?.expect(250)?;
         sink.one_message()?;
         Ok(())
+    })
+}
+
+/// What a second Postfix container says on the volumes of a relay; the first one stays as it is.
+fn refusal_of_a_second(relay: &mut Relay<'_>) -> Result<String> {
+    let first = relay.postfix.take();
+    relay.spawn_postfix()?;
+    let mut second = relay.postfix.take().context("no second Postfix")?;
+    relay.postfix = first;
+    let status = second.wait_for_end(A_WHILE)?;
+    assert!(!status.success(), "{}", second.output());
+    Ok(second.output())
+}
+
+#[test]
+fn two_containers_never_share_a_queue_whatever_the_first_one_does() -> Result<()> {
+    const REFUSAL: &str = "another Postfix is using the queue in /var/spool/postfix";
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = settings(lab).start()?;
+        assert!(refusal_of_a_second(&mut relay)?.contains(REFUSAL), "while it serves");
+        relay.kill()?;
+        relay.spawn_postfix()?;
+        until("it to wait for the sidecar, without a master", A_WHILE, || {
+            relay.postfix().ok()?.output().contains("waiting for the sidecar").then_some(())
+        })?;
+        assert!(refusal_of_a_second(&mut relay)?.contains(REFUSAL), "before its master runs");
+        relay.start()?;
+        sink.behave(Manner::Slow(Duration::from_secs(20)));
+        send(&relay, "bob@example.net")?.expect(250)?;
+        sink.one_message()?;
+        relay.postfix()?.signal(Signal::TERM)?;
+        until("the drain to begin", A_WHILE, || {
+            relay.postfix().ok()?.output().contains("to finish").then_some(())
+        })?;
+        assert!(refusal_of_a_second(&mut relay)?.contains(REFUSAL), "while it stops");
+        relay.kill()?;
+        relay.start()
     })
 }
 

@@ -83,11 +83,21 @@ fn addresses_are_masked_or_hashed_in_every_line() -> Result<()> {
         for (count, redact) in ["mask", "hash"].into_iter().enumerate() {
             let mut relay = settings(lab).env("LOG_REDACT", redact).start()?;
             send(&relay, "bob@example.net")?;
-            sink.wait_for(count + 1)?;
+            sink.wait_for(2 * count + 1)?;
             let line = line_with(&relay, &["status=sent"])?;
             assert_eq!(line.contains("to=<b***@example.net>"), redact == "mask", "{line}");
+            // In quotes: a refusal has it without them.
+            let quoted = r#""hidden> \"hidden@hidden"@example.net"#;
+            send(&relay, quoted)?;
+            sink.wait_for(2 * count + 2)?;
+            let mut stranger = relay.session(STRANGER, 25)?;
+            stranger.command("MAIL FROM:<x@example.org>")?.expect(250)?;
+            stranger.command(&format!("RCPT TO:<{quoted}>"))?.expect(554)?;
+            line_with(&relay, &["reject: RCPT"])?;
             let log = relay.postfix()?.output();
-            assert!(!log.contains("bob@") && !log.contains("alice@"), "{log}");
+            for local_part in ["bob@", "alice@", "hidden"] {
+                assert!(!log.contains(local_part), "{local_part} in {log}");
+            }
             relay.postfix.take().context("no Postfix")?.stop()?;
         }
         Ok(())

@@ -127,7 +127,7 @@ const CASES: &[Case] = &[
     case(
         &[("SMTP_USERNAME", "my home"), ("SMTP_PASSWORD", "canary-27182818")],
         "",
-        "SMTP_USERNAME=\"my home\": ",
+        "SMTP_USERNAME: a user name can have",
     ),
     case(
         &[("SMTP_USERNAME", "home"), ("SMTP_PASSWORD_FILE", "/certs/missing")],

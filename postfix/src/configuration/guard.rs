@@ -1,9 +1,8 @@
 //! Which values of Postfix's own parameters would do harm. Pure.
 //!
-//! A relay that is opened, that leaks passwords into its log or its mail, that loses or redirects
-//! mail, or that is moved to where this image does not look, is refused unless the operator insists.
-//! What is only unusual passes. `verdicts.tsv` has the verdict on each parameter of Postfix; the code
-//! here only carries it out.
+//! A value is refused, unless the operator insists, if it would open the relay, leak passwords into the
+//! log or into mail, lose or redirect mail, or point to where this image does not look. What is merely
+//! unusual passes. `verdicts.tsv` has a verdict on every parameter; the code here only applies it.
 
 mod checks;
 mod tables;
@@ -18,7 +17,7 @@ use crate::settings::overrides::Overrides;
 #[derive(Debug, Default)]
 pub struct Findings {
     pub problems: Vec<Problem>,
-    /// What an operator should be reminded of at each start, or insists on.
+    /// What the operator is reminded of at every start, or insists on.
     pub warnings: Vec<String>,
 }
 
@@ -54,15 +53,15 @@ pub fn check(overrides: &Overrides) -> Findings {
 /// Why a parameter is not simply set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Objection {
-    /// A variable of ours is for that.
+    /// One of our own variables sets it.
     Ours(&'static str),
-    /// It would do harm, which the text says.
+    /// It would do harm; the text says which.
     Harm(String),
-    /// It is set, but does something that an operator should be reminded of.
+    /// It is set, but the operator should know what it does.
     Notable(&'static str),
 }
 
-/// What may stand behind a `$`: these are fixed, or have a variable of ours with a check of its own.
+/// What a `$` may refer to: these are fixed, or set by variables of ours that are checked themselves.
 const KNOWN_REFERENCES: &[&str] = &[
     "config_directory",
     "data_directory",
@@ -74,9 +73,9 @@ const KNOWN_REFERENCES: &[&str] = &[
     "queue_directory",
 ];
 
-/// What speaks against a value in main.cf or, for one service, in master.cf.
+/// The objection to a value in main.cf or, for one service, in master.cf.
 fn objection(parameter: &str, value: &str, in_service: bool) -> Option<Objection> {
-    // What is not in the file belongs to a transport, like smtp_destination_rate_delay.
+    // Parameters that are not in the file belong to a transport, like smtp_destination_rate_delay.
     let row = verdicts::find(parameter)?;
     let Some(verdict) = row.verdict() else {
         return Some(Objection::Harm("has a verdict that cannot be read".to_owned()));
@@ -86,7 +85,7 @@ fn objection(parameter: &str, value: &str, in_service: bool) -> Option<Objection
         return (!may_differ).then_some(Objection::Ours(variable));
     }
     if verdict.depends_on_the_value() && holds_a_reference(value) {
-        // What stands behind a $ is only known when Postfix runs.
+        // What a $ expands to is only known when Postfix runs.
         let harm = "cannot be checked with a $ in it; write the value out";
         return Some(Objection::Harm(harm.to_owned()));
     }
@@ -117,15 +116,15 @@ fn judge(row: &Row, verdict: &Verdict, value: &str) -> Result<(), String> {
         },
         Verdict::Only(allowed) => match words(value).iter().all(|word| is_among(word, allowed)) {
             true => Ok(()),
-            false => Err(format!("may hold only {}; {reason}", allowed.join(" and "))),
+            false => Err(format!("may only contain {}; {reason}", allowed.join(" and "))),
         },
         Verdict::Holds(needed) => match needed.iter().all(|word| contains(value, word)) {
             true => Ok(()),
-            false => Err(format!("must hold {}, or {reason}", needed.join(" and "))),
+            false => Err(format!("must contain {}, or {reason}", needed.join(" and "))),
         },
         Verdict::Without(unwanted) => match unwanted.iter().any(|word| contains(value, word)) {
             false => Ok(()),
-            true => Err(format!("must not hold {}, or {reason}", unwanted.join(" or "))),
+            true => Err(format!("must not contain {}, or {reason}", unwanted.join(" or "))),
         },
         Verdict::AtLeast(bound) => match bound.read(value) {
             Some(amount) if amount >= bound.amount => Ok(()),
@@ -144,7 +143,7 @@ fn alternatives(words: &[&str]) -> String {
     shown.collect::<Vec<_>>().join(" or ")
 }
 
-/// Postfix takes most of its words in either case.
+/// Postfix accepts most keywords in upper and lower case.
 fn is_among(word: &str, allowed: &[&str]) -> bool {
     allowed.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
@@ -153,7 +152,7 @@ fn contains(value: &str, word: &str) -> bool {
     words(value).iter().any(|found| found.eq_ignore_ascii_case(word))
 }
 
-/// Whether Postfix would put something in that is not known here. `$$` is a plain `$`.
+/// Whether Postfix would insert something that is not known here. `$$` is a plain `$`.
 fn holds_a_reference(value: &str) -> bool {
     let mut rest = value;
     while let Some((_, behind)) = rest.split_once('$') {
@@ -177,7 +176,7 @@ fn holds_a_reference(value: &str) -> bool {
     false
 }
 
-/// The words of a list, with `{…}` as one.
+/// The words of a list; `{…}` counts as one.
 fn words(value: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut depth = 0_u32;

@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use serde_json::{Value, json};
 
+/// How postqueue prints the null sender. It never prints an address without its domain, so this is no
+/// address; `MAILER-DAEMON@example.org` is one.
+const NULL_SENDER: &str = "MAILER-DAEMON";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub id: String,
@@ -70,8 +74,8 @@ fn entry(value: &Value) -> Option<Entry> {
         queue: text("queue_name")?,
         arrival: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?,
         size: value.get("message_size")?.as_u64()?,
-        // How postqueue prints the null sender.
-        sender: text("sender").map(|sender| sender.replace("MAILER-DAEMON", ""))?,
+        sender: text("sender")
+            .map(|sender| if sender == NULL_SENDER { String::new() } else { sender })?,
         user: None,
         recipients: recipients.collect::<Option<_>>()?,
     })
@@ -140,6 +144,10 @@ mod tests {
         );
         assert_eq!(entries[1].sender, "");
         assert_eq!(parse("").unwrap(), []);
+        for sender in ["MAILER-DAEMON@example.org", "x-MAILER-DAEMON@a.test", "mailer-daemon"] {
+            let line = POSTQUEUE.lines().next().unwrap().replace("alice@example.org", sender);
+            assert_eq!(parse(&line).unwrap()[0].sender, sender);
+        }
         assert!(parse("Mail queue is empty").is_err() && parse("{}").is_err());
     }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::entry::Entry;
+use super::printable;
 use crate::log;
 
 /// A table with columns as wide as needed, and below each message why it is waiting.
@@ -21,7 +22,7 @@ pub fn render(entries: &[Entry], now: SystemTime) -> String {
     for (entry, row) in entries.iter().zip(&rows) {
         text.push_str(&line(row, &widths));
         for reason in reasons(entry) {
-            text.push_str(&format!("    {}\n", printable(&reason)));
+            text.push_str(&format!("    {}\n", printable::line(&reason)));
         }
     }
     text.push_str(&format!("{}\n", summary(entries)));
@@ -38,13 +39,13 @@ pub fn details(entry: &Entry, now: SystemTime) -> String {
         entry.queue,
         age(entry, now),
         size(entry.size),
-        printable(entry.user.as_deref().unwrap_or("-")),
-        printable(&sender(entry)),
+        printable::line(entry.user.as_deref().unwrap_or("-")),
+        printable::line(&sender(entry)),
     );
     for recipient in &entry.recipients {
-        text.push_str(&format!("recipient  {}\n", printable(&recipient.address)));
+        text.push_str(&format!("recipient  {}\n", printable::line(&recipient.address)));
         if let Some(reason) = &recipient.reason {
-            text.push_str(&format!("           {}\n", printable(reason)));
+            text.push_str(&format!("           {}\n", printable::line(reason)));
         }
     }
     text
@@ -66,15 +67,6 @@ pub fn result(past_tense: &str, count: usize, total: usize) -> String {
     format!("{} {past_tense}{rest}", messages(count))
 }
 
-/// Text from strangers, safe for the operator's terminal: of all control characters only newline and
-/// tab stay.
-pub fn printable(text: &str) -> String {
-    let is_unsafe = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c)
-    };
-    text.chars().map(|c| if is_unsafe(c) { '?' } else { c }).collect()
-}
-
 fn row(entry: &Entry, now: SystemTime) -> [String; 7] {
     let mut recipient = match entry.recipients.first() {
         Some(first) => first.address.clone(),
@@ -93,7 +85,7 @@ fn row(entry: &Entry, now: SystemTime) -> [String; 7] {
         sender(entry),
         recipient,
     ];
-    cells.map(|cell| printable(&cell).replace(['\n', '\t'], "?"))
+    cells.map(|cell| printable::line(&cell))
 }
 
 fn line(cells: &[String; 7], widths: &[usize]) -> String {

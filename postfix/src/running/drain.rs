@@ -38,7 +38,7 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(5);
 const QUEUE_MANAGER: &str = "qmgr";
 /// The program that delivers; one process per delivery in progress.
 const DELIVERY: &str = "smtp";
-/// The program that receives; one process per incoming message.
+/// The program that queues what came in, from clients and of Postfix's own; one process per message.
 const RECEPTION: &str = "cleanup";
 
 /// Makes smtpd answer 421 during the drain. Of several values for a parameter the last one counts.
@@ -50,7 +50,8 @@ const TURN_AWAY: &[&str] = &[
     "smtpd_milters=",
     "smtpd_sasl_auth_enable=no",
 ];
-/// For a process that was started at the moment of the reload and has nothing to do.
+/// Idle processes end at the reload. This is for one that is started later: it would wait for its next
+/// message until the grace period is over.
 const LEAVE_SOON: &[&str] = &["max_idle=1s"];
 
 /// How the drain ended.
@@ -142,10 +143,16 @@ fn wait_for_work(master: Pid, signals: &Inbox, deadline: Instant) -> Outcome {
     }
 }
 
-/// The processes that were busy right after the reload; later ones are never given work.
+/// What has to finish before master may end.
 #[derive(Debug, Default)]
 struct Work {
-    busy: Option<[BTreeSet<u32>; 2]>,
+    /// The deliveries that ran right after the reload; a later process is never given one. `None` until
+    /// master has reloaded.
+    deliveries: Option<BTreeSet<u32>>,
+    /// A session that was open at the reload goes on and may send its next message, and notifications
+    /// are queued as well. So any cleanup may have a message in hand, whenever it was started and
+    /// whether the one that it works for is still there or not.
+    messages: usize,
 }
 
 impl Work {
@@ -154,22 +161,19 @@ impl Work {
         let of = |name: &str| -> BTreeSet<u32> {
             children.iter().filter(|child| child.name == name).map(|child| child.pid).collect()
         };
-        let now = [of(DELIVERY), of(RECEPTION)];
-        match &mut self.busy {
-            None if of(QUEUE_MANAGER).is_empty() || give_up => self.busy = Some(now),
+        let now = of(DELIVERY);
+        match &mut self.deliveries {
+            None if of(QUEUE_MANAGER).is_empty() || give_up => self.deliveries = Some(now),
             None => {}
-            Some(busy) => {
-                for (busy, now) in busy.iter_mut().zip(&now) {
-                    busy.retain(|pid| now.contains(pid));
-                }
-            }
+            Some(deliveries) => deliveries.retain(|pid| now.contains(pid)),
         }
+        self.messages = of(RECEPTION).len();
     }
 
     /// The work still in progress; `None` until master has reloaded.
     fn remaining(&self) -> Option<Busy> {
-        let [deliveries, messages] = self.busy.as_ref()?;
-        Some(Busy { deliveries: deliveries.len(), messages: messages.len() })
+        let deliveries = self.deliveries.as_ref()?.len();
+        Some(Busy { deliveries, messages: self.messages })
     }
 }
 

@@ -1,18 +1,24 @@
-//! The folders that Postfix needs, with owners and modes, and the claim on its queue.
+//! The folders that Postfix needs, with owners and modes.
 //!
 //! The table is what `postfix check`, `post-install` and `set-permissions` of Postfix 3.10 make of its
 //! `postfix-files`, without the shell that they need. It takes the capabilities CHOWN and DAC_OVERRIDE.
 //! Only the owner of a folder may change its mode, so root takes over a folder with the wrong mode,
 //! changes it, and gives it back. All of this can be repeated after a crash.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::ffi::CStr;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use anyhow::Context;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, openat, statat,
+};
+use rustix::path::Arg;
+
+use crate::queue::directory::MAX_DEPTH;
 
 /// Numeric ids, so that a volume fits every image ever built. They match /etc/passwd in the image.
 const ROOT: u32 = 0;
@@ -20,9 +26,6 @@ const POSTFIX: u32 = 10026;
 /// The primary group of `postfix`, which may open the sidecar's sockets.
 const RELAY: u32 = 10025;
 const POSTDROP: u32 = 10028;
-
-/// The file that contains master's process id and that master keeps locked.
-pub const PID_FILE: &str = "/var/spool/postfix/pid/master.pid";
 
 #[derive(Debug, Clone, Copy)]
 struct Folder {
@@ -41,6 +44,11 @@ const fn folder(path: &'static str, user: u32, group: u32, mode: u32) -> Folder 
 const fn queue(path: &'static str) -> Folder {
     Folder { path, user: POSTFIX, group: ROOT, mode: 0o700, owns_content: true }
 }
+
+const QUEUE_ROOT: &[Folder] = &[
+    folder("/var/spool/postfix", ROOT, ROOT, 0o755),
+    folder("/var/spool/postfix/pid", ROOT, ROOT, 0o755),
+];
 
 const FOLDERS: &[Folder] = &[
     folder("/run/postfix", ROOT, ROOT, 0o755),
@@ -63,34 +71,19 @@ const FOLDERS: &[Folder] = &[
     folder("/var/spool/postfix/public", POSTFIX, POSTDROP, 0o710),
 ];
 
-/// Makes sure that no other container uses the queue: two masters would deliver everything twice.
-///
-/// The lock is the one that master holds while it runs. A file that is not locked is just stale.
-///
-/// The claim holds until the returned file is dropped, which must be before master starts. There is no
-/// file to lock in a queue that was never used.
-pub fn claim_queue() -> anyhow::Result<Option<File>> {
-    match File::open(PID_FILE) {
-        Ok(file) => try_lock(&file).map(|()| Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot open {PID_FILE}")),
-    }
-}
-
-fn try_lock(file: &File) -> anyhow::Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(()),
-        Err(Errno::WOULDBLOCK) => bail!(
-            "another Postfix is using the queue in /var/spool/postfix; stop the other container, or \
-             give each its own volume"
-        ),
-        Err(error) => Err(error).with_context(|| format!("cannot lock {PID_FILE}")),
-    }
+/// Creates and repairs the folders that the claim on the queue needs, which disturbs no Postfix that
+/// uses it.
+pub fn prepare_for_claim() -> anyhow::Result<()> {
+    prepare_all(QUEUE_ROOT)
 }
 
 /// Creates and repairs all folders.
 pub fn prepare() -> anyhow::Result<()> {
-    FOLDERS.iter().try_for_each(|folder| {
+    prepare_all(FOLDERS)
+}
+
+fn prepare_all(folders: &[Folder]) -> anyhow::Result<()> {
+    folders.iter().try_for_each(|folder| {
         prepare_one(Path::new(folder.path), folder).with_context(|| {
             format!(
                 "cannot prepare {}; it must be on a writable volume or tmpfs, and the container \
@@ -128,14 +121,38 @@ fn prepare_one(path: &Path, folder: &Folder) -> io::Result<()> {
 
 /// Gives everything inside to the folder's owner: a volume from another image may have other ids.
 fn take_over_content(path: &Path, folder: &Folder) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        if found.uid() != folder.user {
-            lchown(entry.path(), Some(folder.user), Some(folder.group))?;
+    let (user, group) = (Uid::from_raw(folder.user), Gid::from_raw(folder.group));
+    for_each_inside(CWD, path, MAX_DEPTH, &mut |directory, name, found| {
+        if found.st_uid != folder.user {
+            chownat(directory, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        if found.is_dir() {
-            take_over_content(&entry.path(), folder)?;
+        Ok(())
+    })
+}
+
+/// Calls `act` with the directory, name and status of everything below a directory, down to `depth`.
+///
+/// What is there may be the work of a Postfix that was taken over. So no link is followed, not even one
+/// that takes a directory's place meanwhile, and a tree that is deeper than Postfix's cannot use up the
+/// stack.
+fn for_each_inside(
+    parent: BorrowedFd<'_>,
+    path: impl Arg,
+    depth: usize,
+    act: &mut impl FnMut(BorrowedFd<'_>, &CStr, &Stat) -> io::Result<()>,
+) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = openat(parent, path, flags, Mode::empty())?;
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            continue;
+        }
+        let found = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        act(directory.as_fd(), name, &found)?;
+        if FileType::from_raw_mode(found.st_mode).is_dir() && depth > 0 {
+            for_each_inside(directory.as_fd(), name, depth - 1, act)?;
         }
     }
     Ok(())

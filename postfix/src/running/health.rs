@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::folders::PID_FILE;
+use super::claim::PID_FILE;
 use crate::configuration::files::MASTER_CF;
 use crate::configuration::master_cf;
 use crate::sidecar::{self, MILTER_SOCKET, POLICY_SOCKET, SASL_SOCKET};

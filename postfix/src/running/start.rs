@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
+use super::claim::Claim;
 use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
 use super::signals::{Inbox, Signal};
 use super::supervise::{self, Ending, Watchers};
@@ -39,10 +40,12 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let signals = Inbox::open().context("cannot take over signals")?;
     children::adopt_orphans().context("cannot adopt orphaned processes")?;
-    let claim = folders::claim_queue()?;
+    folders::prepare_for_claim()?;
+    // Held to the end of this function, when nothing of Postfix is left.
+    let mut claim = Claim::take()?;
     folders::prepare()?;
     remove_leftovers();
-    drop(claim);
+    claim.make_way_for_master();
     let settings = &configuration.settings;
     let client = settings.next_hops.client_pair.as_ref();
     let now = SystemTime::now();

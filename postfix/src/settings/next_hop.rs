@@ -99,7 +99,7 @@ impl fmt::Display for NextHop {
 
 /// Reads the three variables of a next hop.
 pub fn read(reader: &mut Reader<'_>, names: Names) -> Option<NextHop> {
-    let username = reader.parse(names.username, parse_username);
+    let username = reader.parse_unshown(names.username, parse_username);
     let password = reader.secret(names.password);
     if let Some(Err(advice)) = password.as_ref().map(check_password) {
         reader.problems.push(Problem::without_value(names.password.name, advice));
@@ -126,8 +126,7 @@ pub fn read(reader: &mut Reader<'_>, names: Names) -> Option<NextHop> {
 }
 
 fn mistake_in_host(names: Names, text: &str, advice: &str) -> Problem {
-    if text.contains('@') {
-        // There may be a password before the @, so the value is not shown.
+    if may_contain_login(text) {
         let advice = format!(
             "{advice}; set the login with {} and {}",
             names.username.name, names.password.name
@@ -135,6 +134,14 @@ fn mistake_in_host(names: Names, text: &str, advice: &str) -> Problem {
         return Problem::without_value(names.host.name, advice);
     }
     Problem::new(names.host.name, text, advice)
+}
+
+/// Whether there is more than a host and a port, and so perhaps a password: people write
+/// `name:password@host`, or `host:587:name:password` as in RELAYHOST_MAP, or copy
+/// `[host]:587 name:password` from Postfix's table.
+fn may_contain_login(text: &str) -> bool {
+    let behind_brackets = text.rsplit(']').next().unwrap_or(text);
+    text.contains(['@', ' ', '\t', '\n']) || behind_brackets.matches(':').count() > 1
 }
 
 fn parse_host_and_port(text: &str) -> Result<(Host, Option<u16>), String> {

@@ -28,8 +28,8 @@ pub fn read_pair(
     certificate_variable: &Variable,
     key_variable: &Variable,
 ) -> Option<Option<(PathBuf, PathBuf)>> {
-    let certificate = reader.parse(certificate_variable, parse_path);
-    let key = reader.parse(key_variable, parse_path);
+    let certificate = reader.parse_path(certificate_variable, parse_path);
+    let key = reader.parse_path(key_variable, parse_path);
     let both = [(certificate_variable, key_variable), (key_variable, certificate_variable)];
     for (variable, other) in both {
         if reader.is_set(other) && !reader.is_set(variable) {

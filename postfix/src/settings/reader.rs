@@ -31,13 +31,30 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let text = self.text(variable)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(advice) => {
-                self.problems.push(Problem::new(variable.name, &text, advice));
-                None
-            }
-        }
+        let problem = |advice| Problem::new(variable.name, &text, advice);
+        parse(&text).map_err(|advice| self.problems.push(problem(advice))).ok()
+    }
+
+    /// Parses a value that is not shown if it is wrong, because people write a password into it.
+    pub fn parse_unshown<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(variable)?;
+        let problem = |advice| Problem::without_value(variable.name, advice);
+        parse(&text).map_err(|advice| self.problems.push(problem(advice))).ok()
+    }
+
+    /// Parses the path of a file.
+    pub fn parse_path<T>(
+        &mut self,
+        variable: &Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(variable)?;
+        let problem = |advice| problem_with_path(variable.name, &text, advice);
+        parse(&text).map_err(|advice| self.problems.push(problem(advice))).ok()
     }
 
     /// Reads a boolean. A wrong one counts as its default, so that later checks still run.
@@ -74,10 +91,18 @@ impl<'a> Reader<'a> {
             Ok(secret) => Some(secret),
             Err(advice) => {
                 let path = path.to_string_lossy();
-                self.problems.push(Problem::new(&file_variable, &path, advice));
+                self.problems.push(problem_with_path(&file_variable, &path, advice));
                 None
             }
         }
+    }
+}
+
+/// What does not look like a path may be the key or the password itself, in the wrong variable.
+fn problem_with_path(variable: &str, path: &str, advice: String) -> Problem {
+    match path.starts_with('/') {
+        true => Problem::new(variable, path, advice),
+        false => Problem::without_value(variable, advice),
     }
 }
 
@@ -113,6 +138,15 @@ mod tests {
         for pair in [("THE_PASSWORD", "hunter2"), ("THE_PASSWORD_FILE", path.to_str().unwrap())] {
             assert_eq!(secret_of(&[pair]), (expected.clone(), vec![]));
         }
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_path_is_not_shown() {
+        let (_, problems) = secret_of(&[("THE_PASSWORD_FILE", "hunter2")]);
+        assert_eq!(
+            problems,
+            ["THE_PASSWORD_FILE: cannot read this file: No such file or directory (os error 2)"]
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub fn read(reader: &mut Reader<'_>) -> Vec<SenderHop> {
     let mut passwords = read_passwords(reader);
     let text = reader.text(&RELAYHOST_MAP).unwrap_or_default();
     let mut hops: Vec<SenderHop> = Vec::new();
-    for entry in text.split([',', ' ', '\t', '\n', '\r']).filter(|entry| !entry.is_empty()) {
+    let entries = text.split([',', ' ', '\t', '\n', '\r']).filter(|entry| !entry.is_empty());
+    for (at, entry) in entries.enumerate() {
         match parse_entry(entry, &mut passwords) {
             Ok(hop) if hops.iter().any(|other| other.sender == hop.sender) => {
                 let advice = format!("{} is listed twice; remove one of them", hop.sender);
@@ -33,9 +34,13 @@ pub fn read(reader: &mut Reader<'_>) -> Vec<SenderHop> {
             }
             Ok(hop) => hops.push(hop),
             Err(advice) => {
-                // Only the left side is shown: a superfluous field on the right may be a password.
-                let sender = entry.split_once('=').map_or("an entry", |(sender, _)| sender);
-                let advice = format!("{}: {advice}", sender.escape_debug());
+                // Anything but a sender may be a password: a superfluous field on the right, or what
+                // stands behind a space as in Postfix's table.
+                let sender = entry.split_once('=').and_then(|(left, _)| parse_sender(left).ok());
+                let advice = match sender {
+                    Some(sender) => format!("{sender}: {advice}"),
+                    None => format!("entry {}: {advice}", at + 1),
+                };
                 reader.problems.push(Problem::without_value(RELAYHOST_MAP.name, advice));
             }
         }

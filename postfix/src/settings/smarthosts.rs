@@ -62,7 +62,7 @@ impl NextHops {
 }
 
 pub fn read(reader: &mut Reader<'_>) -> NextHops {
-    let ca = reader.parse(&TLS_CA, |text| {
+    let ca = reader.parse_path(&TLS_CA, |text| {
         let path = parse_path(text)?;
         pair::load_certificates(&path).map_err(|error| error.to_string())?;
         Ok(path)

@@ -76,10 +76,7 @@ const ROWS: &[Row] = &[
     ),
     (
         &[("TLS_CERT", "c.pem"), ("TLS_KEY", "/k pem")],
-        &[
-            "TLS_CERT=c.pem: must be an absolute path",
-            "TLS_KEY=/k pem: may only contain letters, digits",
-        ],
+        &["TLS_CERT: must be an absolute path", "TLS_KEY=/k pem: may only contain letters, digits"],
     ),
     (&[("TLS_CA", "/dev/null")], &["TLS_CA=/dev/null: there is no certificate in this file"]),
     (&[("RELAYHOST", "a:b")], &["RELAYHOST=a:b: the port after the colon must be a number"]),
@@ -89,7 +86,7 @@ const ROWS: &[Row] = &[
     ),
     (
         &[("RELAYHOST", "a"), ("RELAYHOST_USERNAME", "a:b"), ("RELAYHOST_PASSWORD", "x")],
-        &["RELAYHOST_USERNAME=a:b: must not contain a colon"],
+        &["RELAYHOST_USERNAME: must not contain a colon"],
     ),
     (
         &[

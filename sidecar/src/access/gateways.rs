@@ -1,17 +1,16 @@
-//! The addresses under which strangers may reach this container.
+//! Addresses that a stranger's connection may appear to come from.
 //!
 //! Docker, Podman and others can make every client appear to come from the bridge's gateway
-//! (userland proxy, rootless networking, IPv6 to an IPv4-only network). The kernel's own tables
-//! name those gateways; this file reads their text. Reading the files is the caller's work.
+//! (userland proxy, rootless networking, IPv6 to an IPv4-only network). The kernel's routing tables
+//! name those gateways. This module parses them; the caller reads the files.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The next hops in the text of `/proc/net/route`, and the first address of each network that this
-/// container is attached to: container engines put the bridge there, and only one of the networks has
-/// the default route that would name it.
+/// The next hops in `/proc/net/route`, and the first address of every attached network: that is where
+/// container engines put the bridge, and only one network has a default route that names it.
 ///
-/// Addresses are hexadecimal in the byte order of the machine, as the kernel prints an in-memory
-/// word. Lines that cannot be read name no gateway.
+/// Addresses are hexadecimal words in the machine's byte order. Lines that cannot be parsed are
+/// skipped.
 pub fn in_ipv4_routes(table: &str) -> Vec<IpAddr> {
     let gateways = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -30,8 +29,8 @@ pub fn in_ipv4_routes(table: &str) -> Vec<IpAddr> {
     distinct(gateways)
 }
 
-/// The same in the text of `/proc/net/ipv6_route`, whose addresses are 32 hexadecimal digits in
-/// network order.
+/// The same for `/proc/net/ipv6_route`, where addresses are 32 hexadecimal digits in network byte
+/// order.
 pub fn in_ipv6_routes(table: &str) -> Vec<IpAddr> {
     let gateways = table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -49,9 +48,9 @@ pub fn in_ipv6_routes(table: &str) -> Vec<IpAddr> {
     distinct(gateways)
 }
 
-/// The IPv4 addresses of this host in the text of `/proc/net/fib_trie`, without loopback.
+/// This host's IPv4 addresses in `/proc/net/fib_trie`, without loopback.
 ///
-/// An address of ours is a leaf (`|-- 172.18.0.3`) that is followed by `/32 host LOCAL`.
+/// A local address is a leaf (`|-- 172.18.0.3`) followed by `/32 host LOCAL`.
 pub fn own_ipv4(trie: &str) -> Vec<IpAddr> {
     let mut leaf = None;
     let mut found = Vec::new();
@@ -65,7 +64,7 @@ pub fn own_ipv4(trie: &str) -> Vec<IpAddr> {
     distinct(found.into_iter())
 }
 
-/// The IPv6 addresses of this host in the text of `/proc/net/if_inet6`, without loopback.
+/// This host's IPv6 addresses in `/proc/net/if_inet6`, without loopback.
 pub fn own_ipv6(table: &str) -> Vec<IpAddr> {
     let addresses = table.lines().filter_map(|line| {
         let word = u128::from_str_radix(line.split_ascii_whitespace().next()?, 16).ok()?;
@@ -96,7 +95,7 @@ mod tests {
                      eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                      eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
                      eth1\t0007E70A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-        // The table above was printed by a little-endian machine.
+        // The table comes from a little-endian machine.
         if cfg!(target_endian = "little") {
             assert_eq!(in_ipv4_routes(table), addresses(&["10.231.7.1", "172.18.0.1"]));
         }

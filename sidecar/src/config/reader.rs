@@ -1,119 +1,21 @@
-//! Reads each variable and collects what is wrong with it.
+//! Reads one variable at a time and collects what is wrong with it.
 
-use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
-use ipnet::IpNet;
-
-use super::variables;
-use super::{AccessConfig, Config, Environment, FirstUser, LimitsConfig, PasswordConfig, Sockets};
-use crate::access::networks;
-use crate::access::senders::{SenderPattern, canonical_domain};
-use crate::alerts::WebhookUrl;
-use crate::limits::guessing::GuessLimits;
-use crate::limits::limit::DefaultLimits;
+use super::{Environment, variables};
 use crate::listener::Endpoint;
-use crate::lists;
-use crate::logging::{LogConfig, LogFormat};
-use crate::password::{
-    Cost, MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_PARALLELISM, MAX_WORK_KIB, Password,
-};
-use crate::user_name::UserName;
 
 /// Reads variables, and keeps what is wrong with them.
 pub struct Reader<'a, E> {
     pub environment: &'a E,
     pub mistakes: Vec<String>,
     /// What works, but an operator should know.
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl<'a, E: Environment> Reader<'a, E> {
     pub fn new(environment: &'a E) -> Self {
         Self { environment, mistakes: Vec::new(), warnings: Vec::new() }
-    }
-
-    pub fn config(&mut self) -> Option<Config> {
-        let access = AccessConfig {
-            allowed_networks: self.networks(),
-            trust_gateway: self.boolean("TRUST_GATEWAY"),
-            login_enabled: self.boolean("ENABLE_SASL"),
-            sender_domains: self.sender_domains(),
-        };
-        let sockets = self.sockets();
-        let passwords = self.passwords();
-        let limits = self.limits();
-        let alert_webhook = self.webhook();
-        let first_user = self.first_user();
-        let log = self.log();
-        let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
-        Some(Config {
-            access,
-            sockets: sockets?,
-            passwords: passwords?,
-            limits: limits?,
-            alert_webhook,
-            data_folder,
-            first_user,
-            log: log?,
-            warnings: std::mem::take(&mut self.warnings),
-        })
-    }
-
-    fn sockets(&mut self) -> Option<Sockets> {
-        let endpoints = ["SASL_LISTEN", "POLICY_LISTEN", "MILTER_LISTEN", "HTTP_LISTEN"]
-            .map(|name| self.endpoint(name));
-        let [Some(sasl), Some(policy), Some(milter), Some(http)] = endpoints else { return None };
-        self.distinct(&[&sasl, &policy, &milter, &http]);
-        // Whoever can connect says who the client is, and sends passwords in the clear.
-        for (name, endpoint) in
-            [("SASL_LISTEN", &sasl), ("POLICY_LISTEN", &policy), ("MILTER_LISTEN", &milter)]
-        {
-            if !endpoint.is_local() {
-                let expected = "expected a unix socket or an address of loopback: this protocol has \
-                                neither encryption nor authentication";
-                self.wrong(name, &endpoint.to_string(), expected);
-            }
-        }
-        let events = match self.endpoint("EVENTS_LISTEN")? {
-            Endpoint::Unix(path) => path,
-            Endpoint::Inet(address) => {
-                self.wrong("EVENTS_LISTEN", &format!("inet:{address}"), "expected unix:/path");
-                return None;
-            }
-        };
-        Some(Sockets { sasl, policy, milter, http, events })
-    }
-
-    fn passwords(&mut self) -> Option<PasswordConfig> {
-        let cost = self.cost();
-        let threads = match self.value("HASHING_THREADS") {
-            None => Some(std::thread::available_parallelism().map_or(1, usize::from)),
-            Some(_) => self.number("HASHING_THREADS", 1, 64).map(|threads| threads as usize),
-        };
-        let cache_size = self.number("LOGIN_CACHE_SIZE", 0, 1_000_000);
-        let cache_lifetime = self.number("LOGIN_CACHE_SECONDS", 0, 86_400);
-        Some(PasswordConfig {
-            cost,
-            threads: threads?,
-            cache_size: cache_size? as usize,
-            cache_lifetime: Duration::from_secs(cache_lifetime?.into()),
-        })
-    }
-
-    fn limits(&mut self) -> Option<LimitsConfig> {
-        let user = self.parsed("RATE_LIMIT_USER");
-        let network = self.parsed("RATE_LIMIT_NETWORK");
-        let ceiling = self.parsed("SUSPEND_AFTER");
-        let per_address = self.parsed("LOGIN_FAILURES_ADDRESS");
-        let per_user = self.parsed("LOGIN_FAILURES_USER");
-        let days = self.number("LOGIN_TRUST_DAYS", 0, 365);
-        Some(LimitsConfig {
-            sending: DefaultLimits { user: user?, network: network?, ceiling: ceiling? },
-            guessing: GuessLimits { per_address: per_address?, per_user: per_user? },
-            trust: Duration::from_secs(u64::from(days?) * 86_400),
-        })
     }
 
     /// A value of a type whose parser says what is wrong with a text.
@@ -122,43 +24,20 @@ impl<'a, E: Environment> Reader<'a, E> {
         value.parse().map_err(|mistake| self.mistakes.push(format!("{name}: {mistake}"))).ok()
     }
 
-    fn sender_domains(&mut self) -> Vec<SenderPattern> {
-        let value = self.value_or_default("ALLOWED_SENDER_DOMAINS");
-        let mut domains = Vec::new();
-        for entry in lists::entries(&value) {
-            match canonical_domain(entry) {
-                Some(domain) => domains.push(SenderPattern::Domain(domain)),
-                None => self.mistakes.push(format!(
-                    "ALLOWED_SENDER_DOMAINS: {entry:?} is not a domain: write example.org"
-                )),
-            }
-        }
-        domains
-    }
-
-    fn webhook(&mut self) -> Option<WebhookUrl> {
-        let url = WebhookUrl::parse(self.secret("ALERT_WEBHOOK")?);
-        if url.is_none() {
-            let mistake = "ALERT_WEBHOOK is not a URL: expected https://host/path";
-            self.mistakes.push(mistake.to_owned());
-        }
-        url
-    }
-
     /// The value of a variable; an empty one counts as unset.
-    fn value(&self, name: &str) -> Option<String> {
+    pub fn value(&self, name: &str) -> Option<String> {
         self.environment.get(name).filter(|value| !value.is_empty())
     }
 
-    fn value_or_default(&self, name: &str) -> String {
+    pub fn value_or_default(&self, name: &str) -> String {
         self.value(name).unwrap_or_else(|| variables::default(name).to_owned())
     }
 
-    fn wrong(&mut self, name: &str, value: &str, expected: &str) {
+    pub fn wrong(&mut self, name: &str, value: &str, expected: &str) {
         self.mistakes.push(format!("{name}={value:?}: {expected}"));
     }
 
-    fn boolean(&mut self, name: &str) -> bool {
+    pub fn boolean(&mut self, name: &str) -> bool {
         let value = self.value_or_default(name);
         match value.to_ascii_lowercase().as_str() {
             "true" | "yes" | "1" => true,
@@ -170,7 +49,7 @@ impl<'a, E: Environment> Reader<'a, E> {
         }
     }
 
-    fn number(&mut self, name: &str, least: u32, most: u32) -> Option<u32> {
+    pub fn number(&mut self, name: &str, least: u32, most: u32) -> Option<u32> {
         let value = self.value_or_default(name);
         let number = value.parse().ok().filter(|number| (least..=most).contains(number));
         if number.is_none() {
@@ -179,110 +58,9 @@ impl<'a, E: Environment> Reader<'a, E> {
         number
     }
 
-    fn networks(&mut self) -> Vec<IpNet> {
-        let value = self.value_or_default("ALLOWED_NETWORKS");
-        let checked = networks::parse(&value).and_then(|networks| {
-            let warnings = networks::check_size(&networks)?;
-            self.warnings
-                .extend(warnings.iter().map(|warning| format!("ALLOWED_NETWORKS: {warning}")));
-            Ok(networks)
-        });
-        checked.unwrap_or_else(|mistakes| {
-            self.mistakes
-                .extend(mistakes.iter().map(|mistake| format!("ALLOWED_NETWORKS: {mistake}")));
-            Vec::new()
-        })
-    }
-
     pub fn endpoint(&mut self, name: &str) -> Option<Endpoint> {
         let value = self.value_or_default(name);
         Endpoint::parse(&value).map_err(|expected| self.wrong(name, &value, &expected)).ok()
-    }
-
-    fn distinct(&mut self, endpoints: &[&Endpoint]) {
-        for (position, endpoint) in endpoints.iter().enumerate() {
-            if endpoints.iter().skip(position + 1).any(|other| other == endpoint) {
-                self.mistakes.push(format!(
-                    "two of SASL_LISTEN, POLICY_LISTEN, MILTER_LISTEN and HTTP_LISTEN are \
-                     {endpoint}: each needs its own"
-                ));
-            }
-        }
-    }
-
-    pub fn cost(&mut self) -> Cost {
-        let default = Cost::default();
-        let parallelism = self.number("ARGON2_PARALLELISM", 1, MAX_PARALLELISM);
-        let parallelism = parallelism.unwrap_or(default.parallelism);
-        // argon2 needs eight blocks of 1 KiB for each lane (RFC 9106 section 3.1).
-        let memory_kib = self.number("ARGON2_MEMORY_KIB", 8 * parallelism, MAX_MEMORY_KIB);
-        let iterations = self.number("ARGON2_ITERATIONS", 1, MAX_ITERATIONS);
-        let work = u64::from(memory_kib.unwrap_or(0)) * u64::from(iterations.unwrap_or(0));
-        if work > MAX_WORK_KIB {
-            self.mistakes.push(format!(
-                "ARGON2_MEMORY_KIB times ARGON2_ITERATIONS is {work}: expected at most \
-                 {MAX_WORK_KIB}, or a login would take longer than Postfix waits"
-            ));
-        }
-        Cost {
-            memory_kib: memory_kib.unwrap_or(default.memory_kib),
-            iterations: iterations.unwrap_or(default.iterations),
-            parallelism,
-        }
-    }
-
-    fn log(&mut self) -> Option<LogConfig> {
-        let format_text = self.value_or_default("LOG_FORMAT");
-        let format = match format_text.to_ascii_lowercase().as_str() {
-            "text" => Some(LogFormat::Text),
-            "json" => Some(LogFormat::Json),
-            _ => None,
-        };
-        if format.is_none() {
-            self.wrong("LOG_FORMAT", &format_text, "expected text or json");
-        }
-        let level_text = self.value_or_default("LOG_LEVEL");
-        let known = ["error", "warn", "info", "debug"];
-        let level = known.iter().find(|level| level.eq_ignore_ascii_case(&level_text));
-        let level = level.and_then(|level| level.parse().ok());
-        if level.is_none() {
-            self.wrong("LOG_LEVEL", &level_text, "expected error, warn, info or debug");
-        }
-        Some(LogConfig { format: format?, level: level? })
-    }
-
-    fn first_user(&mut self) -> Option<FirstUser> {
-        let name = self.value("SMTP_USERNAME");
-        let password = self.secret("SMTP_PASSWORD");
-        match (name, password) {
-            (None, None) => None,
-            (Some(_), None) => {
-                if self.mistakes.iter().all(|mistake| !mistake.starts_with("SMTP_PASSWORD")) {
-                    self.mistakes.push(
-                        "SMTP_USERNAME is set without a password: set SMTP_PASSWORD or \
-                         SMTP_PASSWORD_FILE, too"
-                            .to_owned(),
-                    );
-                }
-                None
-            }
-            (None, Some(_)) => {
-                self.mistakes.push(
-                    "SMTP_PASSWORD is set without SMTP_USERNAME: these two create a user who may \
-                     log in here; for the login at your smarthost use RELAYHOST_USERNAME and \
-                     RELAYHOST_PASSWORD"
-                        .to_owned(),
-                );
-                None
-            }
-            (Some(name), Some(password)) => {
-                let parsed = UserName::parse(&name)
-                    .map_err(|error| self.wrong("SMTP_USERNAME", &name, &error.to_string()));
-                let chosen = Password::choose(password.as_bytes())
-                    .map_err(|error| self.mistakes.push(format!("SMTP_PASSWORD: {error}")));
-                Some(FirstUser { name: parsed.ok()?, password: chosen.ok()? })
-            }
-        }
     }
 
     /// What does not look like a path may be the secret itself, in the wrong variable.
@@ -296,7 +74,7 @@ impl<'a, E: Environment> Reader<'a, E> {
 
     /// A secret from its variable or from the file that its `_FILE` twin names. One newline at the
     /// end of the file is removed, because editors and `echo` put it there; nothing else.
-    fn secret(&mut self, name: &str) -> Option<zeroize::Zeroizing<String>> {
+    pub fn secret(&mut self, name: &str) -> Option<zeroize::Zeroizing<String>> {
         let twin = format!("{name}_FILE");
         match (self.value(name), self.value(&twin)) {
             (None, None) => None,

@@ -106,6 +106,14 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn a_password_in_the_name_s_place_is_not_shown() {
+    let mistakes = read(&[("SMTP_USERNAME", "alice hunter2"), ("SMTP_PASSWORD", "x")]).unwrap_err();
+    let mistakes = mistakes.to_string();
+    assert!(mistakes.contains("SMTP_USERNAME: a user name can have"), "{mistakes}");
+    assert!(!mistakes.contains("hunter2"), "{mistakes}");
+}
+
+#[test]
 fn a_secret_comes_from_a_file_without_its_last_newline_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");

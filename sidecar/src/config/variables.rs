@@ -4,7 +4,7 @@
 #[derive(Debug)]
 pub struct Variable {
     pub name: &'static str,
-    /// Empty where there is none.
+    /// Empty if there is none.
     pub default: &'static str,
     /// Its value is never printed, and it has a `_FILE` twin.
     pub secret: bool,
@@ -43,11 +43,11 @@ pub const VARIABLES: [Variable; 28] = [
     variable("ARGON2_ITERATIONS", "2"),
     variable("ARGON2_PARALLELISM", "1"),
     variable("HASHING_THREADS", ""),
-    // Read by relay-init, which is in the other container, and by people.
+    // Used by relay-init, in the other container.
     variable("RELAY_MYHOSTNAME", ""),
 ];
 
-/// What relay-init reads: `.env` is given to both containers, and these are no typos.
+/// Variables that only relay-init reads. Both containers get the same `.env`, so these are not typos.
 pub const OF_RELAY_INIT: [&str; 27] = [
     "RELAY_DOMAIN",
     "ENABLE_TLS",
@@ -78,7 +78,7 @@ pub const OF_RELAY_INIT: [&str; 27] = [
     "PUBLISH_465",
 ];
 
-/// Names that begin so are ours, whatever follows.
+/// Any name that begins like this was meant for us.
 const OUR_PREFIXES: [&str; 12] = [
     "RELAY_",
     "RELAYHOST",
@@ -94,13 +94,13 @@ const OUR_PREFIXES: [&str; 12] = [
     "SUSPEND_",
 ];
 
-/// The default of a variable; empty where there is none.
+/// The default of a variable; empty if there is none.
 pub fn default(name: &str) -> &'static str {
     VARIABLES.iter().find(|variable| variable.name == name).map_or("", |found| found.default)
 }
 
-/// Kubernetes tells each container of each service in variables such as RELAY_SERVICE_HOST and
-/// RELAY_PORT_587_TCP_ADDR. They come from the name of the service, and nobody wrote them.
+/// Kubernetes sets variables such as RELAY_SERVICE_HOST and RELAY_PORT_587_TCP_ADDR in every container,
+/// for every service. They are made from the service's name, and nobody typed them.
 fn is_service_link(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
@@ -109,7 +109,7 @@ fn is_service_link(name: &str) -> bool {
         || name.contains("_UDP")
 }
 
-/// One sentence for each name that looks like one of ours and is none.
+/// One sentence for each name that looks like a setting but is not one.
 pub fn typos(names: &[String]) -> Vec<String> {
     let known: Vec<String> = VARIABLES
         .iter()
@@ -121,7 +121,7 @@ pub fn typos(names: &[String]) -> Vec<String> {
         .collect();
     let mut mistakes = Vec::new();
     for name in names.iter().filter(|name| !known.contains(name)) {
-        // relay-init has the say over POSTFIX_ variables.
+        // relay-init checks POSTFIX_ variables.
         let of_postfix = name.starts_with("POSTFIX_") || name.starts_with("POSTFIXMASTER_");
         if of_postfix || is_service_link(name) {
             continue;

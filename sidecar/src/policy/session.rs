@@ -1,6 +1,7 @@
 //! One connection of an smtpd process to the policy server.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), SessionError> {
     let mut buffer = Vec::with_capacity(2048);
     let mut tally = Tally::default();
+    // Registered once, and not again for every request.
+    let mut stopped = pin!(stopping.cancelled());
     loop {
         while let Some((lines, used)) = protocol::next_request(&buffer)? {
             let verdict = answer(decider, &mut tally, &protocol::decode(lines)?).await?;
@@ -70,8 +73,9 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         let read = tokio::select! {
+            biased;
             read = stream.read_buf(&mut buffer) => read?,
-            () = stopping.cancelled() => return Ok(()),
+            () = stopped.as_mut() => return Ok(()),
         };
         if read == 0 {
             return Ok(());

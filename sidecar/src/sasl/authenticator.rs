@@ -5,11 +5,12 @@
 //! exists.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use thiserror::Error;
 
+use super::guessing::{Admission, Guessing};
 use super::mechanism::Credentials;
 use super::metrics::AuthMetrics;
 use super::outcome::{AuthResult, Outcome};
@@ -18,7 +19,7 @@ use crate::access::Standing;
 use crate::clock::now;
 use crate::gateways::Gateways;
 use crate::ledger::Ledger;
-use crate::limits::guessing::{Attempt, Fingerprint, GuessLimits, Guesses, Judgement, Target};
+use crate::limits::guessing::{Attempt, Fingerprint, GuessLimits, Target};
 use crate::password::cache::{Mac, VerifiedCache};
 use crate::password::pool::{HashingPool, PoolError};
 use crate::password::{self, Cost, HashError};
@@ -56,8 +57,7 @@ pub struct Dependencies {
 pub struct Authenticator {
     with: Dependencies,
     renewal: Renewal,
-    gateway_seen: Once,
-    guesses: Mutex<Guesses>,
+    guessing: Guessing,
     /// The hash that passwords for nobody are checked against.
     decoy: String,
 }
@@ -70,9 +70,10 @@ impl Authenticator {
     /// When the system has no random numbers or argon2 refuses the cost.
     pub fn new(with: Dependencies) -> Result<Self, HashError> {
         let decoy = password::decoy(with.cost)?;
-        let guesses = Mutex::new(Guesses::new(with.guess_limits));
+        let gateways = with.gateways.clone();
+        let guessing = Guessing::new(with.guess_limits, gateways, with.metrics.clone());
         let renewal = Renewal::new(with.store.clone(), with.pool.clone(), with.cost);
-        Ok(Self { with, renewal, gateway_seen: Once::new(), guesses, decoy })
+        Ok(Self { with, renewal, guessing, decoy })
     }
 
     pub fn enabled(&self) -> bool {
@@ -113,7 +114,7 @@ impl Authenticator {
         name: Option<&'a UserName>,
         user: Option<&User>,
     ) -> Result<Claim<'a>, StoreError> {
-        let guesser = self.guesser(client);
+        let guesser = self.guessing.guesser(client);
         let known = match (name, user, guesser) {
             (Some(name), Some(user), Some(client)) => {
                 self.with.ledger.knows(name, user, client, now())?
@@ -140,21 +141,11 @@ impl Authenticator {
             user.map(|user| user.valid_credentials(now()).collect()).unwrap_or_default();
         // It covers the stored hashes, so that a password that becomes right is not refused.
         let attempt = claim.attempt(user, fingerprint(&claim.mac, &stored));
-        {
-            let mut guesses = self.guesses();
-            // To repeat that a password is wrong gives nothing away.
-            if guesses.is_known_wrong(&attempt) {
-                guesses.count_wrong(now(), &attempt);
-                return Ok(Judged::wrong(user));
-            }
-            match guesses.judge(now(), &attempt) {
-                Judgement::AddressOverLimit => {
-                    return Ok(Judged::Wrong(AuthResult::LimitedAddress));
-                }
-                Judgement::ComeBack => return Ok(Judged::Wrong(AuthResult::LimitedUser)),
-                Judgement::Check => {}
-            }
-        }
+        let look = match self.guessing.admit(&attempt).await {
+            Admission::Look(look) => look,
+            Admission::KnownWrong => return Ok(Judged::wrong(user)),
+            Admission::Refused(result) => return Ok(Judged::Wrong(result)),
+        };
         let cached = stored
             .iter()
             .find(|stored| self.with.cache.contains(&claim.mac, &stored.hash, Instant::now()));
@@ -170,7 +161,7 @@ impl Authenticator {
             self.with.cache.insert(&claim.mac, &credential.hash, Instant::now());
             return Ok(Judged::Right((*credential).clone()));
         }
-        self.count_wrong(&attempt);
+        look.wrong();
         Ok(Judged::wrong(user))
     }
 
@@ -209,42 +200,6 @@ impl Authenticator {
 
     fn read(&self, name: Option<&UserName>) -> Result<Option<Arc<User>>, StoreError> {
         name.map_or(Ok(None), |name| self.with.store.user(name))
-    }
-
-    fn guesses(&self) -> MutexGuard<'_, Guesses> {
-        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The client as somebody to hold guesses against. Counting them by the gateway's address would
-    /// let one stranger lock everybody out.
-    fn guesser(&self, client: Option<IpAddr>) -> Option<IpAddr> {
-        let client = client?.to_canonical();
-        if !self.with.gateways.is_shared(client) {
-            return Some(client);
-        }
-        self.gateway_seen.call_once(|| {
-            tracing::warn!(
-                gateway = %client,
-                "clients arrive from the container's gateway and cannot be told apart, so limits \
-                 by address do not apply to them (IPv6: give the Docker network an IPv6 subnet; \
-                 rootless: use a port driver that keeps source addresses)"
-            );
-        });
-        None
-    }
-
-    fn count_wrong(&self, attempt: &Attempt<'_>) {
-        let mut guesses = self.guesses();
-        guesses.count_wrong(now(), attempt);
-        let evicted = guesses.take_evicted();
-        self.with.metrics.guesses(guesses.remembered(), evicted);
-        drop(guesses);
-        if evicted > 0 {
-            tracing::warn!(
-                evicted,
-                "wrong passwords come from so many addresses that the oldest records were dropped"
-            );
-        }
     }
 }
 

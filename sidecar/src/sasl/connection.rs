@@ -2,11 +2,12 @@
 //! behind in memory.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFuture;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::protocol::{self, DecodeError};
@@ -62,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineConnection<S> {
     /// When a line is too long or the connection breaks.
     pub async fn next_line(
         &mut self,
-        stopping: &CancellationToken,
+        mut stopped: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ConnectionError> {
         loop {
             if let Some((line, used)) = protocol::next_line(&self.buffer)? {
@@ -70,13 +71,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineConnection<S> {
                 self.consume(used);
                 return Ok(Some(line));
             }
-            let mut chunk = Zeroizing::new([0; CHUNK]);
+            let mut chunk = [0; CHUNK];
             // An incomplete line leaves room for one byte at least, or it would be too long.
             let room = BUFFER.saturating_sub(self.buffer.len()).min(CHUNK);
             let space = chunk.get_mut(..room).unwrap_or_default();
             let read = tokio::select! {
+                biased;
                 read = self.stream.read(space) => read?,
-                () = stopping.cancelled() => return Ok(None),
+                () = stopped.as_mut() => return Ok(None),
             };
             if read == 0 {
                 return Ok(None);
@@ -84,7 +86,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineConnection<S> {
             if self.buffer.capacity() == 0 {
                 self.buffer.reserve_exact(BUFFER);
             }
-            self.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
+            let read = chunk.get_mut(..read).unwrap_or_default();
+            self.buffer.extend_from_slice(read);
+            // Only what was read: wiping a whole chunk takes longer than a login that is cached.
+            read.zeroize();
         }
     }
 

@@ -1,11 +1,11 @@
 //! The lines of the Dovecot authentication protocol. Pure: bytes in, values out.
 //!
-//! A line ends with LF, its fields are separated by TAB. Postfix speaks version 1.0: it neither
+//! A line ends with LF, and its fields are separated by TABs. Postfix speaks version 1.0: it neither
 //! escapes nor unescapes, reads only `user=` and `reason=` of a final reply, and never sends
 //! CANCEL. Dovecot's own clients speak 1.2 and later.
 //!
-//! Refusals: a line that breaks the protocol is an error and ends the connection; what a *client
-//! of the mail server* can cause (a bad response, an unknown mechanism) never is.
+//! A line that breaks the protocol is an error and ends the connection. Anything an SMTP client can
+//! cause, such as a malformed response or an unknown mechanism, is not.
 
 use std::fmt::Write as _;
 
@@ -15,17 +15,17 @@ use thiserror::Error;
 /// to 12,288 bytes of response (`smtpd_sasl_response_limit`).
 pub const MAX_LINE: usize = 16_384;
 
-/// Longest text we let an SMTP client see, in bytes. Postfix puts it into one reply line.
+/// Longest reason in characters. Postfix passes it on to the SMTP client in one reply line.
 const MAX_REASON: usize = 200;
 
-/// What a line of the peer says.
+/// A line from the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     Version {
         major: u32,
         minor: u32,
     },
-    /// The peer's process id; it may repeat, and nothing follows from it.
+    /// The peer's process id, which is ignored.
     Cpid,
     Auth(Auth<'a>),
     Cont {
@@ -35,15 +35,15 @@ pub enum Command<'a> {
     Cancel {
         id: u32,
     },
-    /// A command of a later version: ignored, as the protocol asks.
+    /// A command of a later version: ignored, as the protocol demands.
     Unknown,
 }
 
-/// The AUTH command: the begin of an exchange.
+/// The AUTH command, which begins an exchange.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Auth<'a> {
     pub id: u32,
-    /// As the SMTP client typed it, in any case.
+    /// As the SMTP client sent it, in upper or lower case.
     pub mechanism: &'a [u8],
     /// Whether the mail server vouches for TLS.
     pub secured: bool,
@@ -54,20 +54,20 @@ pub struct Auth<'a> {
 
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
-    #[error("line of more than {MAX_LINE} bytes")]
+    #[error("the line is longer than {MAX_LINE} bytes")]
     TooLong,
-    #[error("request id that is no number from 1 to 4294967295")]
+    #[error("the request id is not a number from 1 to 4294967295")]
     BadId,
     #[error("AUTH without mechanism or service")]
     IncompleteAuth,
     #[error("bad VERSION line")]
     BadVersion,
-    #[error("version {0} of the protocol; this is version 1")]
+    #[error("protocol version {0} is not supported; this server speaks version 1")]
     WrongVersion(u32),
 }
 
-/// Finds the first line. Returns its bytes without LF, and how many to take off the buffer; `None`
-/// when it is not complete yet.
+/// Returns the first line without its LF, and how many bytes to remove from the buffer; `None` while
+/// the line is incomplete.
 pub fn next_line(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError> {
     match buffer.iter().position(|byte| *byte == b'\n') {
         Some(end) if end <= MAX_LINE => Ok(buffer.get(..end).map(|line| (line, end + 1))),
@@ -141,7 +141,7 @@ fn number(field: &[u8]) -> Option<u32> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
-/// What we say.
+/// A line to the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// A challenge, already in base64; it may be empty.
@@ -169,10 +169,10 @@ pub enum FailCode {
     InvalidBase64,
 }
 
-/// The handshake, pushed as soon as a client connects.
+/// The handshake, sent as soon as a client connects.
 ///
-/// Postfix takes an SPID line before the first MECH line as "wrong auth socket"; Dovecot's clients
-/// want COOKIE, and older ones of others wait for all of it before they say a word.
+/// An SPID line before the first MECH line makes Postfix complain of a "wrong auth socket". Dovecot's
+/// clients require COOKIE, and some older clients say nothing until the handshake is complete.
 pub fn handshake(process_id: u32, connection_id: u64, cookie: [u8; 16]) -> String {
     let mut text = String::from("VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\n");
     // Writing to a String cannot fail.
@@ -210,8 +210,8 @@ pub fn encode(reply: &Reply<'_>) -> String {
     line
 }
 
-/// Postfix does not unescape, so nothing that would need escaping may be sent at all. Names and
-/// reasons have no such characters; this is the last line of defence.
+/// Postfix does not unescape, so nothing that would need escaping may be sent. Names and reasons never
+/// contain such characters; this is the last line of defence.
 fn field(value: &str) -> String {
     value.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

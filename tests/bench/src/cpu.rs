@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A control group, removed with its handle.
 #[derive(Debug)]
@@ -28,7 +31,10 @@ impl Group {
         } else {
             ("/sys/fs/cgroup", Counter::Stat)
         };
-        let folder = Path::new(root).join(format!("relay-bench-{}-{name}", std::process::id()));
+        // One that could not be removed must not be in the way of the next of its name.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("relay-bench-{}-{number}-{name}", std::process::id());
+        let folder = Path::new(root).join(name);
         fs::create_dir(&folder).with_context(|| {
             format!("making the control group {} to measure CPU time by", folder.display())
         })?;

@@ -25,7 +25,7 @@ pub struct Service<'lab> {
 impl<'lab> Service<'lab> {
     /// A sidecar with these settings and one user; `socket` is its file's name.
     pub fn sidecar(lab: &'lab Lab, socket: &str, settings: &[(&str, &str)]) -> Result<Self> {
-        let group = Group::new(&format!("sidecar-{}", lab.namespace.path().replace('/', "-")))?;
+        let group = Group::new("sidecar")?;
         let mut builder = lab.relay().env("ALLOWED_NETWORKS", relay_tests::lab::HOME_NETWORK);
         for (name, value) in settings {
             builder = builder.sidecar_env(name, value);

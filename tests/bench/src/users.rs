@@ -83,12 +83,14 @@ fn lookups(folder: &std::path::Path, count: usize, plan: &Plan) -> Result<Vec<Me
         Store(UserStore),
         Lmdb,
     }
+    // Two copies of our own: LMDB does not open one file twice in a process.
+    let own = tempfile::tempdir()?;
+    std::fs::copy(folder.join("users.mdb"), own.path().join("users.mdb"))?;
     let readers = [
-        ("store".to_owned(), Reader::Store(UserStore::open(folder)?)),
+        ("store".to_owned(), Reader::Store(UserStore::open(own.path())?)),
         ("lmdb".to_owned(), Reader::Lmdb),
     ];
-    // A copy: LMDB does not open one file twice in a process.
-    let copy = folder.join("copy.mdb");
+    let copy = own.path().join("copy.mdb");
     std::fs::copy(folder.join("users.mdb"), &copy)?;
     let env = open(&copy)?;
     let opened = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {

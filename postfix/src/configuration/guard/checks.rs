@@ -7,7 +7,7 @@ use crate::configuration::main_cf::fixed::{ASK_THE_SIDECAR, MILTER};
 pub struct Check {
     pub name: &'static str,
     pub run: fn(&str) -> Result<(), String>,
-    /// Postfix puts nothing in for a `$` of main.cf here.
+    /// Postfix does not expand main.cf's `$` in this parameter.
     pub dollars_are_text: bool,
 }
 
@@ -35,13 +35,13 @@ pub fn find(name: &str) -> Option<&'static Check> {
     CHECKS.iter().find(|check| check.name == name)
 }
 
-/// The list behind the sidecar, which stands in it in the words that are rendered.
+/// What follows the sidecar in the list, where it appears exactly as it is rendered.
 fn behind_the_sidecar(value: &str) -> Option<Vec<String>> {
     let found = words(value);
     let ask = words(ASK_THE_SIDECAR);
     let at = found.windows(ask.len()).position(|window| window == ask)?;
     let (before, from) = found.split_at_checked(at)?;
-    // Not warn_if_reject, which would make a mere warning of what the sidecar refuses.
+    // Not warn_if_reject, which would turn the sidecar's refusals into mere warnings.
     before
         .iter()
         .all(|word| word.starts_with("reject"))
@@ -50,8 +50,8 @@ fn behind_the_sidecar(value: &str) -> Option<Vec<String>> {
 
 fn relay_restrictions(value: &str) -> Result<(), String> {
     let Some(rest) = behind_the_sidecar(value) else {
-        let harm = "must begin with the sidecar's check_policy_service as relay-init render shows \
-                    it, or mail is relayed that the sidecar knows nothing of";
+        let harm = "must begin with the sidecar's check_policy_service, as relay-init render shows \
+                    it, or mail would be relayed without asking the sidecar";
         return Err(harm.to_owned());
     };
     let is_known = |word: &String| {
@@ -60,8 +60,8 @@ fn relay_restrictions(value: &str) -> Result<(), String> {
             || ["reject", "defer"].iter().any(|known| word.starts_with(known))
     };
     if !rest.iter().all(is_known) {
-        let harm = "may hold behind the sidecar only permit_mynetworks, permit_sasl_authenticated \
-                    and what rejects or defers";
+        let harm = "may contain, after the sidecar, only permit_mynetworks, \
+                    permit_sasl_authenticated and what rejects or defers";
         return Err(harm.to_owned());
     }
     if rest.last().is_none_or(|word| word != "reject") {
@@ -70,20 +70,20 @@ fn relay_restrictions(value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A second line of defence: even if smtpd_relay_restrictions were lost, these would not open.
+/// A second line of defence: even without smtpd_relay_restrictions, these must not open the relay.
 fn recipient_restrictions(value: &str) -> Result<(), String> {
     let is_permit = |word: &String| {
         word.to_ascii_lowercase().starts_with("permit")
             && !["permit_mynetworks", "permit_sasl_authenticated"].contains(&word.as_str())
     };
     if words(value).iter().any(is_permit) || tables::permits(value) {
-        let harm = "may permit only by permit_mynetworks and permit_sasl_authenticated";
+        let harm = "may permit only with permit_mynetworks and permit_sasl_authenticated";
         return Err(harm.to_owned());
     }
     restrictions(value)
 }
 
-/// Any list of restrictions. The address of a policy service looks like a table, and is none.
+/// Any list of restrictions. The address of a policy service looks like a table but is not one.
 fn restrictions(value: &str) -> Result<(), String> {
     let found = words(value);
     let before = std::iter::once("").chain(found.iter().map(String::as_str));
@@ -98,14 +98,14 @@ fn restrictions(value: &str) -> Result<(), String> {
 fn milters(value: &str) -> Result<(), String> {
     let found = words(value);
     if found.first().is_none_or(|word| word != MILTER) {
-        let harm = "must begin with unix:/run/relay/milter.sock, or mail passes that the sidecar \
-                    has not checked";
+        let harm = "must begin with unix:/run/relay/milter.sock, or mail would pass that the \
+                    sidecar has not checked";
         return Err(harm.to_owned());
     }
     match value.contains("default_action") {
         true => {
             let harm =
-                "must not have a default_action, which would let mail pass when a milter is away";
+                "must not set default_action, which would let mail pass while a milter is down";
             Err(harm.to_owned())
         }
         false => Ok(()),
@@ -120,13 +120,13 @@ fn refusal(value: &str) -> Result<(), String> {
     match is_refusal {
         true => Ok(()),
         false => {
-            Err("must begin with a code of refusal, 4xx or 5xx, or mail passes unchecked"
+            Err("must begin with a refusal code, 4xx or 5xx, or mail would pass unchecked"
                 .to_owned())
         }
     }
 }
 
-/// $rbl_code is maps_rbl_reject_code, which is a refusal.
+/// $rbl_code is maps_rbl_reject_code, which is always a refusal.
 fn rbl_reply(value: &str) -> Result<(), String> {
     match value.split_ascii_whitespace().next() {
         Some("$rbl_code" | "${rbl_code}") => Ok(()),
@@ -134,7 +134,7 @@ fn rbl_reply(value: &str) -> Result<(), String> {
     }
 }
 
-/// TLS 1.2 or newer, in any of Postfix's ways to say so.
+/// TLS 1.2 or newer, in any of the forms that Postfix accepts.
 fn protocols(value: &str) -> Result<(), String> {
     const NEW: [&str; 2] = ["tlsv1.2", "tlsv1.3"];
     const OLD: [&str; 3] = ["!sslv3", "!tlsv1", "!tlsv1.1"];
@@ -151,21 +151,19 @@ fn protocols(value: &str) -> Result<(), String> {
     let excludes_old = included.is_empty() && OLD.iter().all(|old| found.contains(old));
     match has_a_floor || includes_new || excludes_old {
         true => Ok(()),
-        false => {
-            Err("would let TLS be older than 1.2; it must be >=TLSv1.2 or stricter".to_owned())
-        }
+        false => Err("would allow TLS older than 1.2; use >=TLSv1.2 or stricter".to_owned()),
     }
 }
 
-/// What clients are not offered: BDAT never, and STARTTLS always.
+/// EHLO keywords that clients are not offered: CHUNKING must be among them, STARTTLS must not.
 fn served_keywords(value: &str) -> Result<(), String> {
     if !contains(value, "chunking") {
-        let harm = "must hold chunking: messages in pieces have been a source of bugs, and nobody \
-                    needs them to send";
+        let harm = "must contain chunking: BDAT has been a source of bugs, and no client needs it";
         return Err(harm.to_owned());
     }
     match contains(value, "starttls") {
-        true => Err("must not hold starttls, or passwords and mail pass in plain text".to_owned()),
+        true => Err("must not contain starttls, or passwords and mail would travel in plain text"
+            .to_owned()),
         false => Ok(()),
     }
 }

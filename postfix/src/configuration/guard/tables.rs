@@ -1,16 +1,16 @@
-//! Lookup tables in a value: which types there are here, and what is written out in the value itself.
+//! Lookup tables in a value: which types this image has, and what is written out in the value itself.
 //!
-//! What stands in a file is the operator's business, and may change while Postfix runs.
+//! The content of files is the operator's business, and may change while Postfix runs.
 
 use super::words;
 
-/// What this image can look up without asking somebody else: no socket, no other program, no
-/// environment with its secrets.
+/// Types that this image can read without asking anybody else: no sockets, no other programs, and not
+/// the environment, which holds secrets.
 const TYPES: &[&str] = &["cidr", "fail", "inline", "lmdb", "regexp", "static", "texthash"];
 /// Tables of tables.
 const OF_TABLES: &[&str] = &["pipemap", "unionmap"];
 /// What access(5) and header_checks(5) can do to a message besides refusing it. A message that is
-/// held waits for ever, because nobody here looks for it.
+/// held waits forever, because nobody here looks for it.
 const MOVES_MAIL: &[&str] = &["BCC", "DISCARD", "FILTER", "HOLD", "REDIRECT"];
 /// The transport that throws mail away.
 const DISCARD: &str = "discard";
@@ -20,7 +20,7 @@ pub fn tables(value: &str) -> Result<(), String> {
     words(value).iter().try_for_each(|word| table(word))
 }
 
-/// One word, which is a table if Postfix would take it for one: a colon, and no bracket before it.
+/// One word, which Postfix takes for a table if it has a colon and does not start with a bracket.
 pub fn table(word: &str) -> Result<(), String> {
     let word = word.trim_start_matches('!');
     let Some((kind, name)) = word.split_once(':') else { return Ok(()) };
@@ -32,20 +32,20 @@ pub fn table(word: &str) -> Result<(), String> {
         return tables(inner.unwrap_or(name));
     }
     Err(format!(
-        "names a table of type {kind}, which this image does not have or which asks somebody else; \
-         there are {} and {}",
+        "uses a table of type {kind}, which this image does not have or which asks another server; \
+         use {} or {}",
         TYPES.join(", "),
         OF_TABLES.join(", ")
     ))
 }
 
-/// Everything that tables hold in the value itself, word by word: keys, patterns and results.
+/// Everything that is written out in the value itself, word by word: keys, patterns and results.
 fn written_out(value: &str) -> Vec<&str> {
     let divides = |character: char| character.is_ascii_whitespace() || "{}=,".contains(character);
     value.split(divides).map(after_the_type).filter(|word| !word.is_empty()).collect()
 }
 
-/// `static:DISCARD` has its result where others have a name.
+/// `static:DISCARD` has its result where other types have a name.
 fn after_the_type(word: &str) -> &str {
     word.strip_prefix("static:").unwrap_or(word)
 }
@@ -60,14 +60,14 @@ pub fn no_action_that_moves_mail(value: &str) -> Result<(), String> {
     let is_one = |word: &&str| MOVES_MAIL.iter().any(|action| word.eq_ignore_ascii_case(action));
     match written_out(value).into_iter().find(is_one) {
         Some(action) => Err(format!(
-            "holds {action}: it drops, holds, copies or redirects mail after the client was told that it \
-             was accepted"
+            "contains {action}, which drops, holds, copies or redirects mail after the client was told \
+             that it was accepted"
         )),
         None => Ok(()),
     }
 }
 
-/// Whether a table permits, where a list may only refuse.
+/// Whether a table permits something in a list that may only refuse.
 pub fn permits(value: &str) -> bool {
     let is_permit = |word: &str| {
         ["ok", "relay"].iter().any(|action| word.eq_ignore_ascii_case(action))
@@ -97,18 +97,20 @@ pub fn transport(value: &str) -> Result<(), String> {
     match ["", "smtp", "error", "retry"].contains(&name) || is_hop {
         true => Ok(()),
         false => Err(format!(
-            "names the transport {name}, which is not here or throws mail away; there are smtp, \
-             error, retry and the hops of RELAYHOST_MAP (hop1, …)"
+            "names the transport {name}, which does not exist here or throws mail away; use smtp, \
+             error, retry or a hop of RELAYHOST_MAP (hop1, …)"
         )),
     }
 }
 
-/// Keywords that are not heard from some hosts: STARTTLS and AUTH are not among them.
+/// EHLO keywords that are ignored from some next hops: STARTTLS and AUTH must not be among them.
 pub fn asked_keywords(value: &str) -> Result<(), String> {
     tables(value)?;
     let is_needed = |word: &&str| ["starttls", "auth"].iter().any(|w| word.eq_ignore_ascii_case(w));
     match written_out(value).into_iter().find(is_needed) {
-        Some(word) => Err(format!("must not hold {word}, or mail goes without TLS or login")),
+        Some(word) => {
+            Err(format!("must not contain {word}, or mail would go without TLS or login"))
+        }
         None => Ok(()),
     }
 }

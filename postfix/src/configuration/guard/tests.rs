@@ -123,10 +123,14 @@ fn a_refusal_says_what_would_be_right() {
     for (parameter, value, expected) in [
         ("tls_session_ticket_cipher", "x", "it must be aes-256-cbc or aes-128-cbc or empty"),
         ("maximal_queue_lifetime", "0", "must be at least 1h, or mail is returned"),
-        ("maximal_backoff_time", "2h", "must be at most 4000s, or relay-init, repairing"),
-        ("smtp_discard_ehlo_keywords", "auth", "must not hold starttls or auth, or mail goes"),
-        ("transport_maps", "hash:/x", "names a table of type hash, which"),
-        ("notify_classes", "bounce", "may hold only delay and 2bounce; the others mail"),
+        ("maximal_backoff_time", "2h", "must be at most 4000s, or relay-init, which"),
+        (
+            "smtp_discard_ehlo_keywords",
+            "auth",
+            "must not contain starttls or auth, or mail would go",
+        ),
+        ("transport_maps", "hash:/x", "uses a table of type hash, which"),
+        ("notify_classes", "bounce", "may only contain delay and 2bounce; the others would mail"),
     ] {
         let said = harm(parameter, value).unwrap();
         assert!(said.contains(expected), "{said}");

@@ -11,44 +11,44 @@ pub struct Row {
     pub parameter: &'static str,
     kind: &'static str,
     argument: &'static str,
-    /// What an operator is told of the harm, or why there is none.
+    /// The harm, as the operator is told, or why there is none.
     pub reason: &'static str,
 }
 
 #[derive(Debug)]
 pub enum Verdict {
-    /// Nothing is opened by any value.
+    /// Any value is harmless.
     Free,
     /// Nothing that runs here reads it.
     Unused,
-    /// A variable of ours sets it. One service may say something else.
+    /// One of our own variables sets it. A single service may differ.
     Ours {
         variable: &'static str,
         in_a_service: Option<&'static str>,
     },
-    /// Any value is harm: what is rendered is the only right one.
+    /// Any other value than the rendered one does harm.
     Fixed,
     /// Only these words are harmless.
     OneOf(Vec<&'static str>),
-    /// A list of nothing but these words.
+    /// A list that may only contain these words.
     Only(Vec<&'static str>),
-    /// A list with all of these words in it.
+    /// A list that must contain all of these words.
     Holds(Vec<&'static str>),
-    /// A list with none of these words in it.
+    /// A list that must contain none of these words.
     Without(Vec<&'static str>),
     AtLeast(Bound),
     AtMost(Bound),
     Checked(&'static Check),
-    /// It is set, when the check has nothing against it, and warned about at each start.
+    /// It is set if it passes the check, with a warning at every start.
     Warned(Option<&'static Check>),
-    /// Warned about if anything but these words is in it.
+    /// Warned about if it contains anything but these words.
     WarnedUnless(Vec<&'static str>),
 }
 
-/// The end of what is allowed.
+/// The limit of what is allowed.
 #[derive(Debug)]
 pub struct Bound {
-    /// As it is shown.
+    /// As shown to the operator.
     pub text: &'static str,
     /// In seconds, if it is a time.
     pub amount: u64,
@@ -138,7 +138,7 @@ impl Bound {
         Some(Self { text, amount, default_unit })
     }
 
-    /// What a value says; `None` if Postfix would not understand it.
+    /// The amount in a value; `None` if Postfix would not understand it.
     pub fn read(&self, value: &str) -> Option<u64> {
         amount(value, self.default_unit)
     }

@@ -43,7 +43,7 @@ fn the_table_shows_each_message_with_its_reasons() {
 ID                QUEUE     AGE  SIZE  USER   SENDER             RECIPIENT
 4jXvlj465Sz1Sm1P  deferred   1d    2K  alice  alice@example.org  bob@example.net (+2)
     2 of 3: refused
-    1 of 3: no?[31m route
+    1 of 3: no\\u{1b}[31m route
 4C5F2A8D01        hold       1h   12M  -      <>                 a@b
 2 messages, 13M
 "
@@ -73,7 +73,7 @@ recipient  bob@example.net
 recipient  carol@example.com
            refused
 recipient  dave@example.com
-           no?[31m route
+           no\\u{1b}[31m route
 "
     );
 }

@@ -23,14 +23,17 @@ fn processes(list: &[(u32, &str)]) -> Vec<Process> {
 }
 
 #[test]
-fn work_that_was_in_progress_at_the_reload_is_waited_for_and_nothing_later() {
+fn deliveries_of_the_reload_are_waited_for_and_every_message_that_comes_in() {
     let mut work = Work::default();
     for (children, expected) in [
         (vec![(1, "qmgr"), (2, "smtp"), (3, "smtp"), (4, "cleanup"), (9, "smtpd")], None),
         // Master has reloaded, and idle processes are gone.
         (vec![(2, "smtp"), (4, "cleanup"), (9, "smtpd")], Some((1, 1))),
-        (vec![(2, "smtp"), (5, "cleanup"), (6, "smtp")], Some((1, 0))),
-        (vec![(5, "cleanup"), (6, "smtp"), (9, "smtpd")], Some((0, 0))),
+        // A session that is still open sends its next message.
+        (vec![(2, "smtp"), (5, "cleanup"), (6, "smtp"), (9, "smtpd")], Some((1, 1))),
+        // The client has hung up, but its message is not in the queue yet; a notification joins it.
+        (vec![(5, "cleanup"), (6, "smtp"), (7, "cleanup")], Some((0, 2))),
+        (vec![(6, "smtp"), (9, "smtpd")], Some((0, 0))),
     ] {
         work.update(&processes(&children), false);
         let expected = expected.map(|(deliveries, messages)| Busy { deliveries, messages });

@@ -11,19 +11,6 @@ fn mode_of(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_queue_that_is_locked_is_not_claimed() {
-    let base = tempfile::tempdir().unwrap();
-    let path = base.path().join("master.pid");
-    let holder = File::create(&path).unwrap();
-    let other = File::open(&path).unwrap();
-    try_lock(&holder).unwrap();
-    let error = try_lock(&other).unwrap_err().to_string();
-    assert!(error.starts_with("another Postfix is using the queue"), "{error}");
-    drop(holder);
-    try_lock(&other).unwrap();
-}
-
-#[test]
 fn folders_are_created_and_repaired() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("maildrop");
@@ -49,6 +36,27 @@ fn a_file_or_a_symbolic_link_instead_of_a_folder_is_an_error() {
         let error = prepare_one(&path, &wanted).unwrap_err();
         assert_eq!(error.to_string(), "it is not a folder", "{name}");
     }
+}
+
+#[test]
+fn what_is_inside_is_seen_down_to_a_depth_and_behind_no_link() {
+    let base = tempfile::tempdir().unwrap();
+    let (inside, outside) = (base.path().join("inside"), base.path().join("outside"));
+    fs::create_dir_all(inside.join("1/2/3")).unwrap();
+    fs::create_dir(&outside).unwrap();
+    for file in ["inside/1/two", "inside/1/2/three", "outside/file"] {
+        fs::write(base.path().join(file), "").unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
+    let mut seen = Vec::new();
+    for_each_inside(CWD, &inside, 1, &mut |_, name, _| {
+        seen.push(name.to_str().unwrap().to_owned());
+        Ok(())
+    })
+    .unwrap();
+    seen.sort();
+    assert_eq!(seen, ["1", "2", "link", "two"]);
+    assert!(for_each_inside(CWD, inside.join("link"), 1, &mut |_, _, _| Ok(())).is_err());
 }
 
 #[test]

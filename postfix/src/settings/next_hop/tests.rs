@@ -68,10 +68,19 @@ fn an_invalid_host_is_refused() {
 
 #[test]
 fn a_login_inside_relayhost_is_not_shown() {
-    let (_, problems) = read_from(&[("RELAYHOST", "me:hunter2@mail.example.org")]);
-    let problems = problems.concat();
-    assert!(problems.contains("set the login with RELAYHOST_USERNAME"), "{problems}");
-    assert!(!problems.contains("hunter2"), "{problems}");
+    for text in [
+        "me:hunter2@mail.example.org",
+        "smtp://me:hunter2@mail.example.org:587",
+        "mail.example.org:587:me:hunter2",
+        "[mail.example.org]:587:me:hunter2",
+        "[mail.example.org]:587 me:hunter2",
+        "mail.example.org\tme:hunter2",
+    ] {
+        let (_, problems) = read_from(&[("RELAYHOST", text)]);
+        let problems = problems.concat();
+        assert!(problems.contains("set the login with RELAYHOST_USERNAME"), "{problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
 }
 
 #[test]
@@ -97,9 +106,9 @@ fn a_login_is_complete_or_absent() {
 #[test]
 fn credentials_that_do_not_fit_postfix_s_table_are_refused_and_passwords_not_shown() {
     for (name, password, expected) in [
-        ("me:you", "x", "RELAYHOST_USERNAME=me:you: must not contain a colon"),
-        ("me\nyou", "x", "RELAYHOST_USERNAME=me\\nyou: must be one line"),
-        (" me", "x", "RELAYHOST_USERNAME= me: must be one line and not start"),
+        ("me:hunter2", "x", "RELAYHOST_USERNAME: must not contain a colon"),
+        ("me\nhunter2", "x", "RELAYHOST_USERNAME: must be one line"),
+        (" me", "x", "RELAYHOST_USERNAME: must be one line and not start"),
         ("me", "hunter2 ", "RELAYHOST_PASSWORD: must be one line and not end"),
         ("me", "hunter2\nx", "RELAYHOST_PASSWORD: must be one line"),
     ] {

@@ -49,8 +49,14 @@ fn every_entry_has_its_own_host_and_login() {
 #[test]
 fn mistakes_name_the_sender_and_show_no_password() {
     for (map, passwords, expected) in [
-        ("example.org", "", "RELAYHOST_MAP: an entry: must be @example.org="),
-        ("example.org=a.net", "", "example.org: the sender must be a domain like @example.org"),
+        ("example.org", "", "RELAYHOST_MAP: entry 1: must be @example.org="),
+        (
+            "@b.org=b.net example.org=a.net",
+            "",
+            "entry 2: the sender must be a domain like @example.org",
+        ),
+        ("@a.org=b.net:587 me:hunter2", "", "entry 2: must be @example.org="),
+        ("@a.org=b.net:587 hunter2=x", "", "entry 2: the sender must be a domain"),
         ("a\"b@example.org=a.net", "", "with only letters, digits"),
         ("@exa_mple..org=a.net", "", "it has an empty label"),
         (

@@ -13,6 +13,7 @@ use crate::clock::now;
 use crate::config::{Config, ProcessEnvironment};
 use crate::limits::account::{Account, AccountKey};
 use crate::limits::limit::Limits;
+use crate::printable::on_a_terminal;
 use crate::store::UserStore;
 use crate::user_name::UserName;
 use crate::users::User;
@@ -32,12 +33,16 @@ pub fn list(store: &UserStore, json: bool, out: &mut impl Write) -> Result<(), F
     let [name, state, created] = ["NAME", "STATE", "CREATED"];
     written(writeln!(out, "{name:NAME_WIDTH$}  {state:9}  {created:20}  SENDERS"))?;
     for_each_user(store, |name, user| {
+        let name = on_a_terminal(name);
         written(match user {
             Ok(user) => {
                 let (state, created) = (state_of(&user), timestamp(user.created));
                 writeln!(out, "{name:NAME_WIDTH$}  {state:9}  {created:20}  {}", senders(&user))
             }
-            Err(error) => writeln!(out, "{name:NAME_WIDTH$}  {:9}  {error}", "damaged"),
+            Err(error) => {
+                let error = on_a_terminal(&error.to_string());
+                writeln!(out, "{name:NAME_WIDTH$}  {:9}  {error}", "damaged")
+            }
         })
     })
 }
@@ -71,7 +76,8 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
         return Ok(format!("{:#}\n", as_json(name.as_str(), &user, &account, &limits)));
     }
     let mut text = format!(
-        "name      {name}\nstate     {}\ncreated   {}\nsenders   {}\nnetworks  {}\n",
+        "name      {}\nstate     {}\ncreated   {}\nsenders   {}\nnetworks  {}\n",
+        on_a_terminal(name.as_str()),
         state_of(&user),
         timestamp(user.created),
         senders(&user),
@@ -89,7 +95,8 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
         text += &format!("limit     {limit}: {used} used, {left} left\n");
     }
     for credential in &user.credentials {
-        text += &format!("password  {}: set {}", credential.label, timestamp(credential.created));
+        let label = on_a_terminal(&credential.label);
+        text += &format!("password  {label}: set {}", timestamp(credential.created));
         match account.last_logins.get(&credential.label) {
             Some(last) => {
                 let from = last.address.map_or_else(|| "unknown".to_owned(), |a| a.to_string());
@@ -106,8 +113,7 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
         text.push('\n');
     }
     if let Some(note) = &user.note {
-        let shown: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        text += &format!("note      {shown}\n");
+        text += &format!("note      {}\n", on_a_terminal(note));
     }
     Ok(text)
 }
@@ -161,7 +167,7 @@ pub fn senders(user: &User) -> String {
         return "any address".to_owned();
     }
     let patterns: Vec<String> = user.senders.iter().map(ToString::to_string).collect();
-    patterns.join(", ")
+    on_a_terminal(&patterns.join(", "))
 }
 
 fn networks(user: &User) -> String {
@@ -170,4 +176,30 @@ fn networks(user: &User) -> String {
     }
     let networks: Vec<String> = user.login_networks.iter().map(ToString::to_string).collect();
     networks.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::users::NewHash;
+
+    #[test]
+    fn a_table_shows_what_would_be_invisible_or_move_other_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = UserStore::open(folder.path()).unwrap();
+        let name = UserName::parse("alice").unwrap();
+        let user = User {
+            senders: vec!["bo\u{200b}b@example.org".parse().unwrap()],
+            note: Some("fax\u{202e}\n2nd floor".to_owned()),
+            ..User::new(NewHash { hash: "x".into(), unguessable: true }, 0)
+        };
+        store.add(&name, &user).unwrap();
+        let shown = show(&store, &name, false).unwrap();
+        assert!(shown.contains("senders   bo\\u{200b}b@example.org\n"), "{shown}");
+        assert!(shown.contains("note      fax\\u{202e}\\u{a}2nd floor\n"), "{shown}");
+        let mut listed = Vec::new();
+        list(&store, false, &mut listed).unwrap();
+        let listed = String::from_utf8(listed).unwrap();
+        assert!(listed.ends_with("bo\\u{200b}b@example.org\n"), "{listed}");
+    }
 }

@@ -176,6 +176,49 @@ async fn guessing_is_stopped_by_address_and_slowed_down_by_user() {
     assert_eq!(lab.login("alice", "secret", HOME).await, AuthResult::Accepted, "it is known");
 }
 
+/// The results of fifty logins at once, of these users with these passwords from these addresses.
+async fn fifty_at_once(
+    lab: Lab,
+    login: impl Fn(usize) -> (String, String, String),
+) -> Vec<AuthResult> {
+    let lab = Arc::new(lab);
+    let logins = (0..50).map(|number| {
+        let (lab, (user, password, from)) = (Arc::clone(&lab), login(number));
+        async move { lab.login(&user, &password, &from).await }
+    });
+    logins.collect::<tokio::task::JoinSet<_>>().join_all().await
+}
+
+fn count(results: &[AuthResult], result: AuthResult) -> usize {
+    results.iter().filter(|one| **one == result).count()
+}
+
+#[tokio::test]
+async fn fifty_guesses_at_once_are_no_more_than_the_limit() {
+    let lab = Lab::new(|_| ());
+    add(&lab.store, "alice", "secret");
+    let results = fifty_at_once(lab, |n| ("alice".into(), format!("guess{n}"), AWAY.into())).await;
+    assert_eq!(count(&results, AuthResult::WrongPassword), 20);
+    assert_eq!(count(&results, AuthResult::LimitedAddress), 30);
+
+    let lab = Lab::new(|_| ());
+    add(&lab.store, "alice", "secret");
+    let from = |n| format!("198.51.100.{n}");
+    let results = fifty_at_once(lab, |n| ("alice".into(), format!("guess{n}"), from(n))).await;
+    assert_eq!(count(&results, AuthResult::WrongPassword), 20 + 1, "and a newcomer's turn");
+    assert_eq!(count(&results, AuthResult::LimitedUser), 29);
+}
+
+#[tokio::test]
+async fn fifty_right_passwords_at_once_are_all_let_in() {
+    let lab = Lab::new(|_| ());
+    for number in 0..50 {
+        add(&lab.store, &format!("user{number}"), "secret");
+    }
+    let results = fifty_at_once(lab, |n| (format!("user{n}"), "secret".into(), AWAY.into())).await;
+    assert_eq!(count(&results, AuthResult::Accepted), 50, "{results:?}");
+}
+
 #[tokio::test]
 async fn strangers_cannot_slow_down_who_has_an_unguessable_password() {
     let lab = Lab::new(|_| ());

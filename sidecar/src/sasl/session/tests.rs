@@ -94,7 +94,7 @@ async fn every_refusal_is_one_fail_and_the_connection_lives() {
     let mut peer = Peer::connect(folder.path(), true).await;
     // NUL bob NUL secret; bob is nobody.
     let nobody = "AGJvYgBzZWNyZXQ=";
-    let refused = format!("reason={REFUSED}");
+    let refused = "reason=wrong user name or password";
     let cases = [
         (auth(1, "PLAIN", &format!("\tresp={WRONG}")), format!("FAIL\t1\tuser=alice\t{refused}")),
         (auth(2, "PLAIN", &format!("\tresp={nobody}")), format!("FAIL\t2\tuser=bob\t{refused}")),
