@@ -99,7 +99,7 @@ impl Authenticator {
             // The user may have been changed or removed while the hash was computed, and what
             // counts is what is true at the moment of the answer.
             let current = self.read(name.as_ref())?;
-            if current == user || !matches!(judged, Judged::Right(_)) {
+            if current == user || !matches!(judged, Judged::Right(..)) {
                 let result = self.settle(&claim, user.as_deref(), judged)?;
                 return Ok(Outcome { result, user: name });
             }
@@ -150,7 +150,7 @@ impl Authenticator {
             .iter()
             .find(|stored| self.with.cache.contains(&claim.mac, &stored.hash, Instant::now()));
         if let Some(credential) = cached {
-            return Ok(Judged::Right((*credential).clone()));
+            return Ok(Judged::Right((*credential).clone(), Proof::Cache));
         }
         let hashes = match stored.as_slice() {
             [] => vec![self.decoy.clone()],
@@ -159,7 +159,7 @@ impl Authenticator {
         let found = self.with.pool.verify(claim.credentials.password.clone(), hashes).await?;
         if let Some(credential) = found.and_then(|position| stored.get(position)) {
             self.with.cache.insert(&claim.mac, &credential.hash, Instant::now());
-            return Ok(Judged::Right((*credential).clone()));
+            return Ok(Judged::Right((*credential).clone(), Proof::Hash));
         }
         look.wrong();
         Ok(Judged::wrong(user))
@@ -172,9 +172,9 @@ impl Authenticator {
         user: Option<&User>,
         judged: Judged,
     ) -> Result<AuthResult, StoreError> {
-        let credential = match judged {
+        let (credential, proof) = match judged {
             Judged::Wrong(result) => return Ok(result),
-            Judged::Right(credential) => credential,
+            Judged::Right(credential, proof) => (credential, proof),
         };
         let (Some(name), Some(user)) = (claim.name, user) else {
             return Ok(AuthResult::UserUnknown);
@@ -187,7 +187,10 @@ impl Authenticator {
             Standing::Enabled if !user.may_log_in_from(claim.client) => AuthResult::OtherNetwork,
             Standing::Enabled => {
                 self.with.ledger.logged_in(name, user, &credential.label, claim.client, now())?;
-                self.renewal.renew(name, &claim.credentials.password, &credential);
+                // To look whether a hash is outdated takes longer than a login that is cached.
+                if proof == Proof::Hash {
+                    self.renewal.renew(name, &claim.credentials.password, &credential);
+                }
                 AuthResult::Accepted
             }
             Standing::Disabled => AuthResult::UserDisabled,
@@ -231,8 +234,15 @@ impl Claim<'_> {
 
 /// What a password turned out to be.
 enum Judged {
-    Right(Credential),
+    Right(Credential, Proof),
     Wrong(AuthResult),
+}
+
+/// How a password was seen to be right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Cache,
+    Hash,
 }
 
 impl Judged {
