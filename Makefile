@@ -1,6 +1,6 @@
 # Each target is a script in tools/, which installs what it needs where it may, and says so.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check audit clean
+.PHONY: help up down demo test check bench soak audit clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
@@ -19,6 +19,12 @@ test: ## everything: formatting, lints, unit tests, end-to-end tests, the compos
 
 audit: ## known vulnerabilities and licences of the dependencies; ADVISORY_DB names a copy of the RustSec database
 	@tools/audit
+
+bench: ## the relay beside bare Postfix and its peers; results and plots go to docs/benchmarks
+	@tools/bench
+
+soak: ## 15 minutes of everything at once: senders, guessers, stalled clients, full volumes, kills
+	@tools/bench soak
 
 check: ## the quick part of it: formatting, lints, unit tests
 	@tools/check

@@ -4,19 +4,23 @@
 //! given as the ratio to its reference of the same round. On a shared machine the CPU time is the
 //! figure to trust. `docs/benchmarks/` has what came of it.
 
+pub mod benchmarks;
 pub mod cpu;
 pub mod dovecot;
+pub mod growth;
 pub mod lines;
 pub mod load;
 pub mod logins;
 pub mod noop;
 pub mod plan;
+pub mod plot;
 pub mod policy;
 pub mod process;
 pub mod report;
 pub mod rounds;
 pub mod service;
 pub mod sink;
+pub mod soak;
 pub mod stack;
 pub mod users;
 pub mod whole_relay;

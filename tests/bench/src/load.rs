@@ -20,6 +20,8 @@ pub struct Load {
     /// Messages of each session.
     pub messages: usize,
     pub recipients: usize,
+    /// Messages that the next hop gets for each.
+    pub deliveries: usize,
     /// Bytes of each message, its header included.
     pub size: usize,
 }
@@ -33,6 +35,7 @@ impl Default for Load {
             sessions: 10,
             messages: 1,
             recipients: 1,
+            deliveries: 1,
             size: 4096,
         }
     }
@@ -100,7 +103,8 @@ fn session(relay: &Relay<'_>, load: &Load, message: &[u8]) -> Result<()> {
 }
 
 /// A message of so many bytes, with the header fields that a mail program writes.
-fn message(size: usize) -> Vec<u8> {
+#[must_use]
+pub fn message(size: usize) -> Vec<u8> {
     let mut text = b"From: Alice <alice@example.org>\r\nTo: Bob <r0@example.net>\r\n\
         Subject: benchmark\r\nDate: Tue, 24 Nov 2026 12:00:00 +0000\r\n\
         Message-ID: <benchmark@example.org>\r\nMIME-Version: 1.0\r\n\

@@ -1,14 +1,15 @@
-//! `relay-bench`: measures, prints a table, and writes it as JSON.
+//! `relay-bench`: measures, prints a table, and writes it as JSON, with a plot of each curve.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use relay_bench::benchmarks::BENCHMARKS;
 use relay_bench::plan::Plan;
 use relay_bench::report::{self, Row};
-use relay_bench::stack::Queue;
-use relay_bench::{logins, noop, policy, process, users, whole_relay};
+use relay_bench::{growth, noop, policy, soak};
 
 /// Measure the relay beside bare Postfix and its peers
 #[derive(Debug, Parser)]
@@ -36,9 +37,14 @@ enum Command {
         /// Only this variant of the whole relay, such as "bare"; may be repeated
         #[arg(long = "variant", value_name = "NAME")]
         variants: Vec<String>,
-        /// The folder for results.json
+        /// The folder for results.json, results.md and the plots
         #[arg(long, default_value = "target/bench")]
         output: PathBuf,
+    },
+    /// Put everything on a relay at once, and see whether it stays small, fast and honest
+    Soak {
+        #[arg(long, default_value_t = 15)]
+        minutes: u64,
     },
     /// Serve SASL, policy and milter in a folder, and say yes to everything: for measuring only
     #[command(hide = true)]
@@ -50,47 +56,37 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Soak { minutes } => {
+            let report = soak::run(Duration::from_secs(60 * minutes))?;
+            Ok(writeln!(std::io::stdout().lock(), "{report}")?)
+        }
         Command::Noop { folder } => noop::serve(&folder),
         Command::Echo { socket } => policy::echo(&socket),
         Command::Run { rounds, messages, exchanges, only, variants, output } => {
             let plan = Plan { rounds, messages, exchanges, only, variants };
-            let rows = run(&plan)?;
-            std::fs::create_dir_all(&output)?;
-            report::write_json(&rows, &output.join("results.json"))
+            run(&plan, &output)
         }
     }
 }
 
-type Benchmark = fn(&Plan) -> Result<Vec<Row>>;
-
-/// In the order of a message's way; by the names that --only chooses from.
-const BENCHMARKS: &[(&str, Benchmark)] = &[
-    ("whole relay, tmpfs", |plan| whole_relay::run(plan, Queue::Memory)),
-    ("whole relay, disk", |plan| whole_relay::run(plan, Queue::Disk)),
-    ("system calls", process::system_calls),
-    ("cached login", logins::cached),
-    ("cold login", logins::cold),
-    ("cached beside cold login", logins::cached_beside_cold),
-    ("policy", policy::run),
-    ("users", users::run),
-    ("memory", process::memory),
-    ("start", process::start),
-];
-
-fn run(plan: &Plan) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+fn run(plan: &Plan, output: &Path) -> Result<()> {
+    std::fs::create_dir_all(output)?;
+    let mut all = Vec::new();
     for (name, benchmark) in BENCHMARKS {
         if plan.wants(name) {
-            rows.extend(show(benchmark(plan)?)?);
+            let (rows, curves) = benchmark(plan)?;
+            show(&rows)?;
+            growth::plot(&curves, output)?;
+            all.extend(rows);
         }
     }
-    Ok(rows)
+    std::fs::write(output.join("results.md"), report::markdown(&all))?;
+    report::write_json(&all, &output.join("results.json"))
 }
 
 /// Prints what is there already: a run takes a while.
-fn show(rows: Vec<Row>) -> Result<Vec<Row>> {
+fn show(rows: &[Row]) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    output.write_all(report::table(&rows).as_bytes())?;
-    output.flush()?;
-    Ok(rows)
+    output.write_all(report::table(rows).as_bytes())?;
+    Ok(output.flush()?)
 }

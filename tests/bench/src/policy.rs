@@ -50,7 +50,7 @@ pub fn echo(socket: &Path) -> Result<()> {
 pub fn run(plan: &Plan) -> Result<Vec<Row>> {
     let lab = Lab::open(Requirements::find()?)?;
     let socket = lab.evidence.directory()?.join("echo.sock");
-    let this = std::env::current_exe()?;
+    let this = crate::stack::program()?;
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let command = [path(&this), "echo".to_owned(), path(&socket)];
     let command: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -101,6 +101,31 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// The rows as a page of documentation.
+#[must_use]
+pub fn markdown(rows: &[Row]) -> String {
+    let mut text =
+        "# Results\n\nMade by `make bench`: medians of all rounds, with the least and the most. \
+        [What they mean](README.md).\n"
+            .to_owned();
+    let mut what = "";
+    for row in rows {
+        if row.what != what {
+            what = &row.what;
+            let head = "| measured | median | least … most | goal |\n|---|---|---|---|";
+            writeln!(text, "\n## {what}\n\n{head}").ok();
+        }
+        let Figure { min, median, max } = row.figure;
+        let goal = row.goal.map_or_else(String::new, |goal| {
+            format!("{goal}{}", if goal.is_met(median) { "" } else { ", missed" })
+        });
+        let (measure, unit) = (&row.measure, row.unit);
+        let [median, min, max] = [median, min, max].map(short);
+        writeln!(text, "| {measure} | {median} {unit} | {min} … {max} | {goal} |").ok();
+    }
+    text
+}
+
 /// Writes the rows as JSON.
 pub fn write_json(rows: &[Row], path: &Path) -> Result<()> {
     let mut text = serde_json::to_string_pretty(rows)?;

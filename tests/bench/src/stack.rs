@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST};
 use relay_tests::relay::Relay;
+use relay_tests::requirements::Requirements;
 use relay_tests::wait;
 
 use crate::cpu::Group;
@@ -77,7 +78,7 @@ impl<'lab> Stack<'lab> {
         }
         let mut relay = settings.build()?;
         let mount = match queue {
-            Queue::Memory => Some(Mount::memory(&relay.queue())?),
+            Queue::Memory => Some(Mount::make(&relay.queue(), "mode=0755")?),
             Queue::Disk => None,
         };
         let postfix = Group::new(&format!("{name}-postfix"))?;
@@ -113,7 +114,7 @@ impl<'lab> Stack<'lab> {
         let before = (self.sink.received(), self.postfix.used()?, self.sidecar.used()?);
         let started = Instant::now();
         let (accepted, sessions) = load::send(&self.relay, &load, total)?;
-        self.sink.wait_for(before.0 + total as u64, DRAINED)?;
+        self.sink.wait_for(before.0 + (total * load.deliveries) as u64, DRAINED)?;
         let drained = started.elapsed();
         std::thread::sleep(SETTLES);
         let milliseconds = |used: Duration| used.as_secs_f64() * 1_000.0 / total as f64;
@@ -135,6 +136,11 @@ impl<'lab> Stack<'lab> {
     }
 }
 
+/// This benchmark's own program, which serves what decides nothing; a test is another one.
+pub fn program() -> Result<std::path::PathBuf> {
+    Ok(Requirements::find()?.relay_init.with_file_name("relay-bench"))
+}
+
 fn wait_for_postfix(relay: &mut Relay<'_>) -> Result<()> {
     relay.postfix.as_mut().context("Postfix is stopped")?.wait_until_ready(&[25, 587])
 }
@@ -148,7 +154,7 @@ impl Noop {
         let sockets = relay.volumes().join("sockets");
         let child = Command::new("sh")
             .args(["-c", &format!("{}exec \"$@\"", group.join()), "noop"])
-            .arg(std::env::current_exe()?)
+            .arg(program()?)
             .arg("noop")
             .arg(&sockets)
             .stdin(Stdio::null())
@@ -171,14 +177,16 @@ impl Drop for Noop {
     }
 }
 
-/// A tmpfs.
+/// A tmpfs, until it is dropped.
 #[derive(Debug)]
-struct Mount(std::path::PathBuf);
+pub struct Mount(std::path::PathBuf);
 
 impl Mount {
-    fn memory(place: &std::path::Path) -> Result<Self> {
+    /// With these options of tmpfs(5).
+    pub fn make(place: &std::path::Path, options: &str) -> Result<Self> {
         let flags = rustix::mount::MountFlags::empty();
-        rustix::mount::mount("tmpfs", place, "tmpfs", flags, c"mode=0755")
+        let options = std::ffi::CString::new(options)?;
+        rustix::mount::mount("tmpfs", place, "tmpfs", flags, options.as_c_str())
             .with_context(|| format!("mounting a tmpfs on {}", place.display()))?;
         Ok(Self(place.to_owned()))
     }
