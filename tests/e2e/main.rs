@@ -13,6 +13,7 @@ mod guessing;
 mod guessing_flood;
 mod hostile_peers;
 mod limits;
+mod log_detail;
 mod login;
 mod logs;
 mod many_users;
