@@ -67,7 +67,9 @@ pub fn memory(plan: &Plan) -> Result<Vec<Row>> {
                     let mut lines = Lines::sasl(&service.socket)?;
                     let name = format!("user{number}");
                     let line = relay_tests::sasl::plain(1, &name, PASSWORD);
-                    lines.ask(line.as_bytes(), b"\n").map(drop)
+                    // Whoever would wait too long is sent away to come back, by a closed connection.
+                    lines.ask(line.as_bytes(), b"\n").ok();
+                    Ok::<_, anyhow::Error>(())
                 })
             })
             .collect();

@@ -54,7 +54,7 @@ pub fn run(length: Duration) -> Result<String> {
         .env("RELAYHOST", SINK_RELAYHOST)
         .sidecar_env("HASHING_THREADS", "1")
         .build()?;
-    let _users = Mount::make(&relay.users(), USERS_VOLUME)?;
+    let users = Mount::make(&relay.users(), USERS_VOLUME)?;
     let limit = trouble::MemoryLimit::new(MEMORY)?;
     relay.break_sidecar_container(&limit.join())?;
     let sink = CountingSink::listen(relay.namespace())?;
@@ -78,6 +78,7 @@ pub fn run(length: Duration) -> Result<String> {
     );
     let report = samples.judge(WARM.min(length / 3))?;
     drop(relay);
+    drop(users);
     lab.evidence.discard()?;
     Ok(format!("{accepted} accepted, {put_off} put off, {received} arrived\n{report}"))
 }

@@ -72,7 +72,9 @@ impl<'lab> Stack<'lab> {
             .relay()
             .env("ALLOWED_NETWORKS", HOME_NETWORK)
             .env("RELAYHOST", SINK_RELAYHOST)
-            .postfix_env("POSTFIX_in_flow_delay", "0");
+            .postfix_env("POSTFIX_in_flow_delay", "0")
+            // All clients come from one address.
+            .postfix_env("POSTFIX_smtpd_client_connection_count_limit", "500");
         if variant == Variant::RelayShortLog {
             settings = settings.postfix_env("LOG_DETAIL", "messages");
         }

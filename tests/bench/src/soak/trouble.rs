@@ -55,6 +55,9 @@ pub(super) fn guess(relay: &Relay<'_>, shared: &Shared, stranger: usize) {
         }
         let name = if number % 2 == 0 { "alice" } else { "nobody" };
         let line = plain(1, name, &format!("guess {stranger} {number}"));
+        // Another address each time: one alone would soon be told nothing any more.
+        let address = format!("198.18.{stranger}.{}", number % 250 + 1);
+        let line = line.replace("198.51.100.7", &address);
         // Over the limit the connection is closed instead of answered; both are fine.
         if let Ok(mut lines) = Lines::sasl(&relay.socket("sasl.sock")) {
             lines.ask(line.as_bytes(), b"\n").ok();
