@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod dkim;
 pub mod events;
 pub mod gateways;
 pub mod http;

@@ -1,0 +1,209 @@
+//! Looks after the keys while the relay runs: makes those of `DKIM_DOMAINS`, and asks DNS every
+//! hour whether the records are there.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::choice::Rules;
+use super::dns::{Dns, DnsTrouble};
+use super::key::{Algorithm, AlgorithmName, BadKey, KeyRecord, NamedKey, PrivateKey};
+use super::names::{Domain, Selector, record_name};
+use super::published::{self, Finding};
+use crate::clock::now;
+use crate::store::{KeyChangeError, ListedKey, StoreError, UserStore};
+
+/// How often DNS is asked for every record.
+const ASK_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Runs until the relay stops.
+pub async fn run(
+    store: UserStore,
+    domains: Vec<Domain>,
+    rules: Rules,
+    stopping: CancellationToken,
+) {
+    let making = store.clone();
+    let made = tokio::task::spawn_blocking(move || make_missing(&making, &domains));
+    if made.await.is_err() {
+        tracing::error!("the DKIM keys of DKIM_DOMAINS could not be made: a thread ended");
+    }
+    while rules.require_dns {
+        ask_for_all(&store).await;
+        tokio::select! {
+            () = tokio::time::sleep(ASK_EVERY) => {}
+            () = stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Makes two keys for each domain that has none.
+fn make_missing(store: &UserStore, domains: &[Domain]) {
+    for domain in domains {
+        let made = match store.dkim_selectors(domain.as_str()) {
+            Ok(selectors) if selectors.is_empty() => make(domain, &Algorithm::BOTH, &[], now())
+                .map_err(|error| error.to_string())
+                .and_then(|keys| store.add_dkim_keys(&keys).map_err(|error| error.to_string())),
+            Ok(_) => continue,
+            Err(error) => Err(error.to_string()),
+        };
+        match made {
+            Ok(()) => tracing::warn!(
+                %domain,
+                "DKIM keys made: publish the records that relay dkim show {domain} prints, then run \
+                 relay dkim check {domain}"
+            ),
+            Err(error) => tracing::error!(
+                %domain, %error,
+                "no DKIM keys made: mail of this domain leaves unsigned; run relay dkim add {domain}"
+            ),
+        }
+    }
+}
+
+/// New keys with selectors that the domain does not have yet: what they are for, and the day.
+///
+/// # Errors
+///
+/// When the system has no random numbers.
+pub fn make(
+    domain: &Domain,
+    algorithms: &[Algorithm],
+    taken: &[Selector],
+    now: u64,
+) -> Result<Vec<NamedKey>, BadKey> {
+    let key = |algorithm: &Algorithm| {
+        let record = KeyRecord {
+            algorithm: match algorithm {
+                Algorithm::Rsa => AlgorithmName::Rsa,
+                Algorithm::Ed25519 => AlgorithmName::Ed25519,
+            },
+            private: PrivateKey::generate(*algorithm)?,
+            created: now,
+            published: None,
+        };
+        let selector = free_selector(*algorithm, taken, now);
+        Ok(NamedKey { domain: domain.clone(), selector, record })
+    };
+    algorithms.iter().map(key).collect()
+}
+
+fn free_selector(algorithm: Algorithm, taken: &[Selector], now: u64) -> Selector {
+    let kind = match algorithm {
+        Algorithm::Rsa => "rsa",
+        Algorithm::Ed25519 => "ed",
+    };
+    let time = Duration::from_secs(now);
+    let date = humantime::format_rfc3339(std::time::UNIX_EPOCH + time).to_string();
+    let day: String = date.chars().take(10).filter(char::is_ascii_digit).collect();
+    let suffixes = std::iter::once(String::new()).chain((2..).map(|number| format!("-{number}")));
+    let mut selectors =
+        suffixes.filter_map(|suffix| format!("{kind}-{day}{suffix}").parse::<Selector>().ok());
+    selectors
+        .find(|selector| !taken.contains(selector))
+        .unwrap_or_else(|| unreachable!("there are more numbers than selectors"))
+}
+
+/// Asks for every record, and notes what changed.
+async fn ask_for_all(store: &UserStore) {
+    let (keys, dns) = match (read_keys(store), Dns::from_system()) {
+        (Ok(keys), _) if keys.is_empty() => return,
+        (Ok(keys), Ok(dns)) => (keys, dns),
+        (Err(error), _) => {
+            tracing::error!(%error, "the DKIM keys cannot be read");
+            return;
+        }
+        (_, Err(error)) => {
+            tracing::warn!(%error, "DNS cannot be asked for DKIM records; nothing changes");
+            return;
+        }
+    };
+    for key in keys {
+        match ask(&dns, &key).await {
+            Ok(findings) => {
+                if let Err(error) = note(store, &key, &findings) {
+                    tracing::error!(dkim = %key, %error, "what DNS says is not noted");
+                }
+            }
+            Err(error) => tracing::warn!(
+                dkim = %key, %error,
+                "DNS does not answer; this key stays as it is, and DNS is asked again in an hour"
+            ),
+        }
+    }
+}
+
+fn read_keys(store: &UserStore) -> Result<Vec<NamedKey>, StoreError> {
+    let listed = store.dkim_keys()?.into_iter();
+    Ok(listed
+        .filter_map(|ListedKey { domain, selector, record }| match record {
+            Ok(record) => Some(NamedKey { domain, selector, record }),
+            Err(error) => {
+                tracing::error!(%domain, %selector, %error, "this DKIM key cannot be used");
+                None
+            }
+        })
+        .collect())
+}
+
+/// What is to be said of a key's record.
+///
+/// # Errors
+///
+/// When DNS does not answer.
+pub async fn ask(dns: &Dns, key: &NamedKey) -> Result<Vec<Finding>, DnsTrouble> {
+    let records = dns.records(&record_name(&key.domain, &key.selector)).await?;
+    let algorithm = key.record.algorithm.into();
+    // A key whose public part cannot be made cannot be compared, and never equals a record.
+    let public = key.record.private.public(algorithm).unwrap_or_default();
+    Ok(published::compare(&records, algorithm, &public))
+}
+
+/// Notes whether DNS has a key's record, where that is news, and says so in the log. Returns
+/// whether DNS has it.
+///
+/// # Errors
+///
+/// When the database cannot be written.
+pub fn note(store: &UserStore, key: &NamedKey, findings: &[Finding]) -> Result<bool, StoreError> {
+    let is_there = !findings.iter().any(Finding::spoils);
+    let was_there = key.record.published.is_some();
+    if is_there != was_there {
+        let published = is_there.then(now);
+        match store.set_published(&key.domain, &key.selector, published) {
+            // Removed a moment ago.
+            Ok(()) | Err(KeyChangeError::Unknown(..) | KeyChangeError::Exists(..)) => {}
+            Err(KeyChangeError::Store(error)) => return Err(error),
+        }
+    }
+    let said: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    let said = said.join("; ");
+    match (was_there, is_there) {
+        (false, true) => tracing::info!(dkim = %key, "DNS has this key: it signs from now on"),
+        (true, false) => tracing::error!(
+            dkim = %key, dns = said,
+            "DNS has this key no more: it does not sign until its record is back"
+        ),
+        (false, false) => tracing::warn!(
+            dkim = %key, dns = said,
+            "DNS does not have this key yet: it does not sign; relay dkim show {} prints the record",
+            key.domain
+        ),
+        (true, true) => {}
+    }
+    Ok(is_there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_say_what_they_are_for_and_the_day_and_are_never_taken_twice() {
+        let taken: Vec<Selector> =
+            ["ed-20261125", "ed-20261125-2"].map(|text| text.parse().unwrap()).to_vec();
+        let selector = |algorithm| free_selector(algorithm, &taken, 1_795_600_000).to_string();
+        assert_eq!(selector(Algorithm::Ed25519), "ed-20261125-3");
+        assert_eq!(selector(Algorithm::Rsa), "rsa-20261125");
+    }
+}
