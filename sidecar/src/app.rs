@@ -19,6 +19,9 @@ use crate::access::networks::Networks;
 use crate::alerts::Alerts;
 use crate::config::{Config, PasswordConfig};
 use crate::decision::Decider;
+use crate::dkim::keyring::Keyring;
+use crate::dkim::pool::SigningPool;
+use crate::dkim::upkeep;
 use crate::events;
 use crate::gateways::Gateways;
 use crate::http::{self, HttpService};
@@ -28,6 +31,7 @@ use crate::listener::{Connection, Listener, MAX_CONNECTIONS, bind_unix};
 use crate::logging::Log;
 use crate::milter::callbacks::{MilterService, callbacks};
 use crate::milter::intake::{Budget, Intake};
+use crate::milter::signing::Rewriting;
 use crate::password::cache::VerifiedCache;
 use crate::password::pool::HashingPool;
 use crate::policy::session as policy;
@@ -53,6 +57,7 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let http = Listener::bind(&sockets.http, Service::Http, &counts).await?;
     let events = bind_unix(&sockets.events, |path| UnixDatagram::bind(path))
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
+    let dkim = config.dkim.clone();
     let services = build(config, &metrics)?;
 
     let shutdown = Shutdown::default();
@@ -72,6 +77,8 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
         sasl = %sockets.sasl, policy = %sockets.policy, milter = %sockets.milter,
         http = %sockets.http, "ready"
     );
+    let keys_kept = upkeep::run(services.store.clone(), dkim.domains, dkim.rules, stopping.clone());
+    tokio::spawn(keys_kept);
     scan::start(services.store, stopping);
 
     let signal = shutdown.signalled().await.context("installing signal handlers")?;
@@ -132,6 +139,13 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         metrics: metrics.decisions.clone(),
     });
     let services = metrics.services.clone();
+    let signing_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let rewriting = Rewriting {
+        keyring: Keyring::new(store.clone(), config.dkim.rules),
+        pool: SigningPool::start(signing_threads).context("starting the signing threads")?,
+        metrics: metrics.dkim.clone(),
+        headers: config.headers,
+    };
     Ok(Services {
         sasl: Arc::new(SaslService::new(
             authenticator,
@@ -139,7 +153,7 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
             services.clone(),
             REFUSAL_DELAY,
         )),
-        milter: Arc::new(MilterService { decider: Arc::clone(&decider), services }),
+        milter: Arc::new(MilterService { decider: Arc::clone(&decider), services, rewriting }),
         decider,
         http: Arc::new(HttpService {
             store: store.clone(),

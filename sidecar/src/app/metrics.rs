@@ -3,6 +3,7 @@
 use prometheus::{IntCounter, IntGauge};
 
 use crate::decision::DecisionMetrics;
+use crate::dkim::metrics::DkimMetrics;
 use crate::events::DeliveryMetrics;
 use crate::logging::Log;
 use crate::metrics::Registry;
@@ -18,6 +19,7 @@ pub struct Metrics {
     pub pool: PoolMetrics,
     pub decisions: DecisionMetrics,
     pub deliveries: DeliveryMetrics,
+    pub dkim: DkimMetrics,
     pub users: IntGauge,
     pub log_lines_dropped: IntCounter,
 }
@@ -38,6 +40,7 @@ impl Metrics {
             pool: PoolMetrics::register(&registry)?,
             decisions: DecisionMetrics::register(&registry)?,
             deliveries: DeliveryMetrics::register(&registry)?,
+            dkim: DkimMetrics::register(&registry)?,
             users: registry
                 .gauge("relay_users", "Users in the database, disabled ones included")?,
             log_lines_dropped: Log::metric(&registry)?,

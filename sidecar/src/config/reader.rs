@@ -44,6 +44,8 @@ impl<'a, E: Environment> Reader<'a, E> {
         let sockets = self.sockets();
         let passwords = self.passwords();
         let limits = self.limits();
+        let dkim = self.dkim();
+        let headers = self.headers();
         let alert_webhook = self.webhook();
         let first_user = self.first_user();
         let log = self.log();
@@ -53,6 +55,8 @@ impl<'a, E: Environment> Reader<'a, E> {
             sockets: sockets?,
             passwords: passwords?,
             limits: limits?,
+            dkim,
+            headers: headers?,
             alert_webhook,
             data_folder,
             first_user,
@@ -150,15 +154,15 @@ impl<'a, E: Environment> Reader<'a, E> {
         self.environment.get(name).filter(|value| !value.is_empty())
     }
 
-    fn value_or_default(&self, name: &str) -> String {
+    pub fn value_or_default(&self, name: &str) -> String {
         self.value(name).unwrap_or_else(|| variables::default(name).to_owned())
     }
 
-    fn wrong(&mut self, name: &str, value: &str, expected: &str) {
+    pub fn wrong(&mut self, name: &str, value: &str, expected: &str) {
         self.mistakes.push(format!("{name}={value:?}: {expected}"));
     }
 
-    fn boolean(&mut self, name: &str) -> bool {
+    pub fn boolean(&mut self, name: &str) -> bool {
         let value = self.value_or_default(name);
         match value.to_ascii_lowercase().as_str() {
             "true" | "yes" | "1" => true,

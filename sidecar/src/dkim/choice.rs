@@ -1,5 +1,7 @@
 //! Which keys sign a message, and which messages are left alone. Pure.
 
+use std::time::Duration;
+
 use super::key::Algorithm;
 use super::names::Domain;
 use super::present::PresentSignatures;
@@ -61,6 +63,24 @@ pub fn in_use(rules: Rules, keys: &[KeyFacts]) -> Vec<usize> {
             usable.max_by_key(|(_, key)| key.created).map(|(position, _)| position)
         })
         .collect()
+}
+
+/// For how long the record of a key stays after the next key took over: mail that it signed is in
+/// queues for up to five days (RFC 5321 section 4.5.4.1), and verified somewhat later.
+pub const STAYS_PUBLISHED: Duration = Duration::from_secs(7 * 86_400);
+
+/// Since when a newer key of the domain signs in a key's place.
+pub fn replaced_since(keys: &[KeyFacts], key: KeyFacts) -> Option<u64> {
+    let newer =
+        keys.iter().filter(|other| other.algorithm == key.algorithm && other.created > key.created);
+    newer.filter_map(|other| other.published).min()
+}
+
+/// Whether a key is the next one, and waits for DNS while an older one signs.
+pub fn waits_to_replace(keys: &[KeyFacts], key: KeyFacts) -> bool {
+    let mut older =
+        keys.iter().filter(|other| other.algorithm == key.algorithm && other.created < key.created);
+    key.published.is_none() && older.any(|other| other.published.is_some())
 }
 
 /// Where to look for the keys of an author: the domain, then its parents (relaxed alignment,
