@@ -6,5 +6,6 @@ shift 2
 
 # The build directory may lie where other users may not go.
 mount --bind "$relay" "$volumes/relay"
+mount --bind "$volumes/resolv.conf" /etc/resolv.conf
 exec setpriv --reuid=10027 --regid=10025 --clear-groups --no-new-privs \
     --inh-caps=-all --bounding-set=-all --pdeathsig=KILL "$volumes/relay" "$@"
