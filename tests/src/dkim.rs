@@ -76,12 +76,25 @@ pub fn dkimpy(lab: &Lab, files: &[PathBuf]) -> Result<Vec<Verdicts>> {
     Ok(verdicts)
 }
 
-/// Whether opendkim-testmsg accepts a message.
-pub fn opendkim(lab: &Lab, message: &[u8]) -> Result<bool> {
-    let testmsg = program("/usr/bin/opendkim-testmsg")?;
+/// What opendkim-testmsg says of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opendkim {
+    Holds,
+    Fails,
+    /// It looks at no signature of a message that has two fields where RFC 5322 3.6 allows one.
+    Malformed,
+}
+
+pub fn opendkim(lab: &Lab, message: &[u8]) -> Result<Opendkim> {
+    let testmsg = program("/usr/sbin/opendkim-testmsg")?;
     let mut command = with_name_server(lab, &testmsg.to_string_lossy(), &["-C"])?;
     let output = run(&mut command, message)?;
-    Ok(output.status.success())
+    let malformed = String::from_utf8_lossy(&output.stderr).contains("Syntax error");
+    Ok(match (output.status.success(), malformed) {
+        (true, _) => Opendkim::Holds,
+        (false, true) => Opendkim::Malformed,
+        (false, false) => Opendkim::Fails,
+    })
 }
 
 /// mail-auth's verdicts on one message.
