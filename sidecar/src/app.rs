@@ -19,6 +19,7 @@ use crate::access::networks::Networks;
 use crate::alerts::Alerts;
 use crate::config::{Config, PasswordConfig};
 use crate::decision::Decider;
+use crate::dkim::choice::Rules as DkimRules;
 use crate::dkim::keyring::Keyring;
 use crate::dkim::pool::SigningPool;
 use crate::dkim::upkeep;
@@ -30,6 +31,7 @@ use crate::ledger::Ledger;
 use crate::listener::{Connection, Listener, MAX_CONNECTIONS, bind_unix};
 use crate::logging::Log;
 use crate::milter::callbacks::{MilterService, callbacks};
+use crate::milter::header_edits::HeaderRules;
 use crate::milter::intake::{Budget, Intake};
 use crate::milter::signing::Rewriting;
 use crate::password::cache::VerifiedCache;
@@ -139,13 +141,7 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         metrics: metrics.decisions.clone(),
     });
     let services = metrics.services.clone();
-    let signing_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let rewriting = Rewriting {
-        keyring: Keyring::new(store.clone(), config.dkim.rules),
-        pool: SigningPool::start(signing_threads).context("starting the signing threads")?,
-        metrics: metrics.dkim.clone(),
-        headers: config.headers,
-    };
+    let rewriting = rewriting(&store, config.dkim.rules, config.headers, metrics)?;
     Ok(Services {
         sasl: Arc::new(SaslService::new(
             authenticator,
@@ -165,6 +161,21 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         gateways,
         networks,
         store,
+    })
+}
+
+fn rewriting(
+    store: &UserStore,
+    rules: DkimRules,
+    headers: HeaderRules,
+    metrics: &Metrics,
+) -> anyhow::Result<Rewriting> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Rewriting {
+        keyring: Keyring::new(store.clone(), rules),
+        pool: SigningPool::start(threads).context("starting the signing threads")?,
+        metrics: metrics.dkim.clone(),
+        headers,
     })
 }
 

@@ -192,6 +192,52 @@ fn the_corpus_holds_at_a_next_hop_without_8bitmime_and_smtputf8() -> Result<()> 
     the_corpus_holds("rsa-sha256", "ed25519-sha256", Manner::SevenBit)
 }
 
+/// The messages whose signatures would not arrive whole with Postfix's own defaults: why main.cf is as
+/// it is.
+fn spoiled_by_postfix(manner: Manner) -> Result<Vec<&'static str>> {
+    let mut spoiled = Vec::new();
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        sink.behave(manner);
+        let settings = builder(lab)
+            .postfix_env("POSTFIX_disable_mime_output_conversion", "no")
+            .postfix_env("POSTFIX_smtp_line_length_limit", "998");
+        let (relay, _server) = signing_relay(lab, settings, &["example.org"])?;
+        let mut cases = corpus("example.org");
+        cases.retain(|case| !case.smtputf8 && case.data.len() < 1_000_000);
+        send_corpus(&relay, "example.org", &cases)?;
+        let messages = arrived(&sink, cases.len())?;
+        let folder = lab.evidence.directory()?.join("arrived");
+        let verdicts = dkimpy(lab, &write_messages(&folder, &messages)?)?;
+        let holds = |verdicts: &[bool]| verdicts.iter().take(2).all(|holds| *holds);
+        let with_verdicts = cases.iter().zip(verdicts);
+        spoiled = with_verdicts.filter(|(_, v)| !holds(v)).map(|(case, _)| case.name).collect();
+        Ok(())
+    })?;
+    Ok(spoiled)
+}
+
+#[test]
+fn postfix_by_itself_would_spoil_signatures_of_long_lines() -> Result<()> {
+    let expected = [
+        "a line of 999 bytes",
+        "a line of 2048 bytes",
+        "a line of 10000 bytes with blanks",
+        "a line of 100000 bytes",
+    ];
+    assert_eq!(spoiled_by_postfix(Manner::Accept)?, expected);
+    Ok(())
+}
+
+#[test]
+fn postfix_by_itself_would_spoil_signatures_of_8_bit_text() -> Result<()> {
+    let spoiled = spoiled_by_postfix(Manner::SevenBit)?;
+    for name in ["8-bit text", "multipart"] {
+        assert!(spoiled.contains(&name), "{name} is not among {spoiled:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_message_costs_two_round_trips_without_a_signature_and_three_with_one() -> Result<()> {
     in_a_lab(|lab| {

@@ -16,6 +16,12 @@ pub struct DnsTrouble {
     error: String,
 }
 
+impl DnsTrouble {
+    pub fn new(name: &str, error: impl ToString) -> Self {
+        Self { name: name.to_owned(), error: error.to_string() }
+    }
+}
+
 /// The resolver of this machine, without a memory: a record that was published a moment ago is to
 /// be seen.
 #[derive(Clone)]
@@ -34,9 +40,8 @@ impl Dns {
     ///
     /// When that file cannot be read.
     pub fn from_system() -> Result<Self, DnsTrouble> {
-        let trouble = |error: NetError| DnsTrouble {
-            name: "any name".to_owned(),
-            error: format!("/etc/resolv.conf cannot be used: {error}"),
+        let trouble = |error: NetError| {
+            DnsTrouble::new("any name", format!("/etc/resolv.conf cannot be used: {error}"))
         };
         let mut builder = TokioResolver::builder_tokio().map_err(trouble)?;
         builder.options_mut().cache_size = 0;
@@ -64,7 +69,7 @@ impl Dns {
             {
                 Ok(Vec::new())
             }
-            Err(error) => Err(DnsTrouble { name: name.to_owned(), error: error.to_string() }),
+            Err(error) => Err(DnsTrouble::new(name, error)),
         }
     }
 }

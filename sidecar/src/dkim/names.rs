@@ -71,6 +71,14 @@ impl FromStr for Selector {
 }
 
 impl Selector {
+    /// A selector of ours: what its key is for, the day, and a number where there was one before.
+    pub fn of_ours(kind: &'static str, day: u32, number: u32) -> Self {
+        match number {
+            1 => Self(format!("{kind}-{day}")),
+            number => Self(format!("{kind}-{day}-{number}")),
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

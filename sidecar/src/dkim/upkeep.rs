@@ -1,15 +1,16 @@
 //! Looks after the keys while the relay runs: makes those of `DKIM_DOMAINS`, and asks DNS every
 //! hour whether the records are there.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::choice::Rules;
 use super::dns::{Dns, DnsTrouble};
 use super::key::{Algorithm, AlgorithmName, BadKey, KeyRecord, NamedKey, PrivateKey};
 use super::names::{Domain, Selector, record_name};
-use super::published::{self, Finding};
+use super::published::{self, Finding, Txt};
 use crate::clock::now;
 use crate::store::{KeyChangeError, ListedKey, StoreError, UserStore};
 
@@ -28,7 +29,10 @@ pub async fn run(
     if made.await.is_err() {
         tracing::error!("the DKIM keys of DKIM_DOMAINS could not be made: a thread ended");
     }
-    while rules.require_dns {
+    if !rules.require_dns {
+        return;
+    }
+    loop {
         ask_for_all(&store).await;
         tokio::select! {
             () = tokio::time::sleep(ASK_EVERY) => {}
@@ -93,35 +97,47 @@ fn free_selector(algorithm: Algorithm, taken: &[Selector], now: u64) -> Selector
         Algorithm::Rsa => "rsa",
         Algorithm::Ed25519 => "ed",
     };
-    let time = Duration::from_secs(now);
-    let date = humantime::format_rfc3339(std::time::UNIX_EPOCH + time).to_string();
-    let day: String = date.chars().take(10).filter(char::is_ascii_digit).collect();
-    let suffixes = std::iter::once(String::new()).chain((2..).map(|number| format!("-{number}")));
-    let mut selectors =
-        suffixes.filter_map(|suffix| format!("{kind}-{day}{suffix}").parse::<Selector>().ok());
+    let date = humantime::format_rfc3339(UNIX_EPOCH + Duration::from_secs(now)).to_string();
+    let digits: String =
+        date.chars().take("2026-11-25".len()).filter(char::is_ascii_digit).collect();
+    let day = digits.parse().unwrap_or_default();
+    let mut selectors = (1..=u32::MAX).map(|number| Selector::of_ours(kind, day, number));
+    // The next number is free after as many as are taken.
     selectors
         .find(|selector| !taken.contains(selector))
-        .unwrap_or_else(|| unreachable!("there are more numbers than selectors"))
+        .unwrap_or_else(|| Selector::of_ours(kind, day, 0))
 }
 
 /// Asks for every record, and notes what changed.
 async fn ask_for_all(store: &UserStore) {
-    let (keys, dns) = match (read_keys(store), Dns::from_system()) {
-        (Ok(keys), _) if keys.is_empty() => return,
-        (Ok(keys), Ok(dns)) => (keys, dns),
-        (Err(error), _) => {
+    let keys = match read_keys(store) {
+        Ok(keys) if keys.is_empty() => return,
+        Ok(keys) => keys,
+        Err(error) => {
             tracing::error!(%error, "the DKIM keys cannot be read");
             return;
         }
-        (_, Err(error)) => {
+    };
+    let answers = match ask(keys).await {
+        Ok(answers) => answers,
+        Err(error) => {
             tracing::warn!(%error, "DNS cannot be asked for DKIM records; nothing changes");
             return;
         }
     };
-    for key in keys {
-        match ask(&dns, &key).await {
+    let store = store.clone();
+    // Writing waits for the disk.
+    let noted = tokio::task::spawn_blocking(move || note_all(&store, &answers));
+    if noted.await.is_err() {
+        tracing::error!("what DNS says of DKIM keys is not noted: a thread ended");
+    }
+}
+
+fn note_all(store: &UserStore, answers: &[Answer]) {
+    for Answer { key, findings } in answers {
+        match findings {
             Ok(findings) => {
-                if let Err(error) = note(store, &key, &findings) {
+                if let Err(error) = note(store, key, findings) {
                     tracing::error!(dkim = %key, %error, "what DNS says is not noted");
                 }
             }
@@ -146,17 +162,45 @@ fn read_keys(store: &UserStore) -> Result<Vec<NamedKey>, StoreError> {
         .collect())
 }
 
-/// What is to be said of a key's record.
+/// What DNS says of a key.
+#[derive(Debug)]
+pub struct Answer {
+    pub key: NamedKey,
+    /// What is to be said of its record, unless DNS did not answer.
+    pub findings: Result<Vec<Finding>, DnsTrouble>,
+}
+
+/// Questions that are asked at a time.
+const AT_A_TIME: usize = 16;
+
+/// Asks for the records of these keys.
 ///
 /// # Errors
 ///
-/// When DNS does not answer.
-pub async fn ask(dns: &Dns, key: &NamedKey) -> Result<Vec<Finding>, DnsTrouble> {
-    let records = dns.records(&record_name(&key.domain, &key.selector)).await?;
+/// When this machine has no resolver to ask.
+pub async fn ask(keys: Vec<NamedKey>) -> Result<Vec<Answer>, DnsTrouble> {
+    let dns = Dns::from_system()?;
+    let mut answers = Vec::new();
+    for some in keys.chunks(AT_A_TIME) {
+        let mut asking = JoinSet::new();
+        for key in some.iter().cloned() {
+            let dns = dns.clone();
+            asking.spawn(async move {
+                let records = dns.records(&record_name(&key.domain, &key.selector)).await;
+                Answer { findings: records.map(|records| compare(&key, &records)), key }
+            });
+        }
+        answers.extend(asking.join_all().await);
+    }
+    answers.sort_by(|a, b| (&a.key.domain, &a.key.selector).cmp(&(&b.key.domain, &b.key.selector)));
+    Ok(answers)
+}
+
+fn compare(key: &NamedKey, records: &[Txt]) -> Vec<Finding> {
     let algorithm = key.record.algorithm.into();
     // A key whose public part cannot be made cannot be compared, and never equals a record.
     let public = key.record.private.public(algorithm).unwrap_or_default();
-    Ok(published::compare(&records, algorithm, &public))
+    published::compare(records, algorithm, &public)
 }
 
 /// Notes whether DNS has a key's record, where that is news, and says so in the log. Returns

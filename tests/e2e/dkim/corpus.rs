@@ -27,6 +27,7 @@ const BODY: &str = "Hello Bob,\r\n\r\nthis is it.\r\n";
 pub fn corpus(domain: &str) -> Vec<Case> {
     let mut cases = bodies();
     cases.extend(headers());
+    cases.extend(more_headers());
     cases.extend(structures());
     cases.extend(large());
     for case in &mut cases {
@@ -154,6 +155,11 @@ fn headers() -> Vec<Case> {
             "To",
             &format!("To: {}bob@example.net\r\n", "somebody@example.net,\r\n ".repeat(500)),
         ),
+    ]
+}
+
+fn more_headers() -> Vec<Case> {
+    vec![
         with_header("copies and answers", "Cc: eve@example.net\r\nReply-To: a@@DOMAIN@\r\n"),
         with_header("blind copies, which Postfix drops", "Bcc: eve@example.net\r\n"),
         with_header("a return path, which Postfix drops", "Return-Path: <x@example.net>\r\n"),

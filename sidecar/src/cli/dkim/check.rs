@@ -5,19 +5,11 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::rights::timestamp;
 use crate::clock::now;
 use crate::dkim::choice::{self, KeyFacts, STAYS_PUBLISHED};
-use crate::dkim::dns::Dns;
 use crate::dkim::key::NamedKey;
 use crate::dkim::names::Domain;
 use crate::dkim::published::Finding;
-use crate::dkim::upkeep;
+use crate::dkim::upkeep::{self, Answer};
 use crate::store::UserStore;
-
-/// What was said of a key.
-struct Checked {
-    key: NamedKey,
-    /// The findings, or that DNS did not answer.
-    answer: Result<Vec<Finding>, String>,
-}
 
 /// Asks for the keys of one domain, or of all; notes what DNS has; returns what to print, and how
 /// the command ends.
@@ -34,9 +26,9 @@ pub fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::trouble)?;
-    let checked = runtime.block_on(ask(keys))?;
-    for Checked { key, answer } in &checked {
-        if let Ok(findings) = answer {
+    let checked = runtime.block_on(upkeep::ask(keys)).map_err(Failure::trouble)?;
+    for Answer { key, findings } in &checked {
+        if let Ok(findings) = findings {
             upkeep::note(store, key, findings).map_err(Failure::trouble)?;
         }
     }
@@ -44,21 +36,11 @@ pub fn run(
     Ok((said, end(&checked)))
 }
 
-async fn ask(keys: Vec<NamedKey>) -> Result<Vec<Checked>, Failure> {
-    let dns = Dns::from_system().map_err(Failure::trouble)?;
-    let mut checked = Vec::new();
-    for key in keys {
-        let answer = upkeep::ask(&dns, &key).await.map_err(|error| error.to_string());
-        checked.push(Checked { key, answer });
-    }
-    Ok(checked)
-}
-
 /// What to print, with the keys as they are noted now.
-fn report(checked: &[Checked], noted: &[NamedKey], now: u64) -> String {
+fn report(checked: &[Answer], noted: &[NamedKey], now: u64) -> String {
     let mut text = String::new();
-    for Checked { key, answer } in checked {
-        let said = match answer {
+    for Answer { key, findings } in checked {
+        let said = match findings {
             Ok(findings) if findings.is_empty() => "the record is right".to_owned(),
             Ok(findings) => {
                 let words: Vec<String> = findings.iter().map(Finding::to_string).collect();
@@ -68,7 +50,7 @@ fn report(checked: &[Checked], noted: &[NamedKey], now: u64) -> String {
         };
         text += &format!("{key}: {said}{}\n", advice(key, noted, now));
     }
-    let wrong = checked.iter().any(|checked| is_wrong(&checked.answer));
+    let wrong = checked.iter().any(is_wrong);
     if wrong {
         text += "\nrelay dkim show DOMAIN prints the records as they have to be\n";
     }
@@ -94,18 +76,18 @@ fn advice(key: &NamedKey, noted: &[NamedKey], now: u64) -> String {
     }
 }
 
-fn is_wrong(answer: &Result<Vec<Finding>, String>) -> bool {
-    answer.as_ref().is_ok_and(|findings| findings.iter().any(Finding::spoils))
+fn is_wrong(answer: &Answer) -> bool {
+    answer.findings.as_ref().is_ok_and(|findings| findings.iter().any(Finding::spoils))
 }
 
-fn end(checked: &[Checked]) -> Result<(), Failure> {
-    if checked.iter().any(|checked| is_wrong(&checked.answer)) {
+fn end(checked: &[Answer]) -> Result<(), Failure> {
+    if checked.iter().any(is_wrong) {
         return Err(Failure::new(
             Exit::RecordWrong,
             "DNS does not have every record as it has to be; keys without one do not sign",
         ));
     }
-    if checked.iter().any(|checked| checked.answer.is_err()) {
+    if checked.iter().any(|checked| checked.findings.is_err()) {
         return Err(Failure::trouble("DNS did not answer for every record; try again later"));
     }
     Ok(())
@@ -114,6 +96,7 @@ fn end(checked: &[Checked]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dkim::dns::DnsTrouble;
     use crate::dkim::key::{AlgorithmName, KeyRecord, PrivateKey};
 
     const DAY: u64 = 86_400;
@@ -135,8 +118,8 @@ mod tests {
     #[test]
     fn a_replaced_record_has_to_stay_for_seven_days_after_the_next_key_took_over() {
         let keys = [key("old", 0, Some(0)), key("new", DAY, Some(2 * DAY))];
-        let checked = |key: &NamedKey| Checked { key: key.clone(), answer: Ok(Vec::new()) };
-        let checked: Vec<Checked> = keys.iter().map(checked).collect();
+        let checked = |key: &NamedKey| Answer { key: key.clone(), findings: Ok(Vec::new()) };
+        let checked: Vec<Answer> = keys.iter().map(checked).collect();
         let during = report(&checked, &keys, 9 * DAY - 1);
         assert!(
             during.contains("example.org/old: the record is right; replaced, but leave its record until 1970-01-10"),
@@ -149,14 +132,15 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_a_wrong_record_from_a_silent_dns() {
-        let checked = |answer| Checked { key: key("s", 0, None), answer };
+        let checked = |findings| Answer { key: key("s", 0, None), findings };
+        let silence = || Err(DnsTrouble::new("example.org", "no answer"));
         let exit = |answers: Vec<_>| {
-            let checked: Vec<Checked> = answers.into_iter().map(checked).collect();
+            let checked: Vec<Answer> = answers.into_iter().map(checked).collect();
             end(&checked).map_err(|failure| failure.exit)
         };
         assert_eq!(exit(vec![Ok(vec![]), Ok(vec![Finding::Testing])]), Ok(()));
-        assert_eq!(exit(vec![Err("x".to_owned())]), Err(Exit::Trouble));
-        let both = vec![Err("x".to_owned()), Ok(vec![Finding::Missing])];
+        assert_eq!(exit(vec![silence()]), Err(Exit::Trouble));
+        let both = vec![silence(), Ok(vec![Finding::Missing])];
         assert_eq!(exit(both), Err(Exit::RecordWrong));
     }
 }
