@@ -1,6 +1,7 @@
 //! What is signed holds at the next hop, in the eyes of verifiers that other people wrote.
 
 mod corpus;
+mod memory;
 
 use anyhow::{Context, Result, ensure};
 use relay_tests::dkim::{

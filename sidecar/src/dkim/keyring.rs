@@ -35,13 +35,15 @@ pub enum KeyTrouble {
 pub struct Keyring {
     store: UserStore,
     rules: Rules,
-    ready: Arc<RwLock<HashMap<(String, String), Prepared>>>,
+    /// By domain. A key that was removed is dropped with the next message of its domain.
+    ready: Arc<RwLock<HashMap<String, Prepared>>>,
 }
 
+/// The keys of a domain as they were when they were prepared.
 #[derive(Debug)]
 struct Prepared {
-    fingerprint: Fingerprint,
-    key: Arc<ReadyKey>,
+    selectors: Vec<(String, Fingerprint)>,
+    keys: Vec<Arc<ReadyKey>>,
 }
 
 impl Keyring {
@@ -93,49 +95,47 @@ impl Keyring {
 
     fn keys_of(&self, domain: &str) -> Result<Vec<Arc<ReadyKey>>, KeyTrouble> {
         let selectors = self.store.dkim_selectors(domain)?;
-        selectors
-            .into_iter()
-            .map(|(selector, fingerprint)| {
-                let name = (domain.to_owned(), selector);
-                if let Some(key) = self.prepared(&name, fingerprint) {
-                    return Ok(key);
+        {
+            let ready = self.ready.read().unwrap_or_else(PoisonError::into_inner);
+            match ready.get(domain) {
+                Some(prepared) if prepared.selectors == selectors => {
+                    return Ok(prepared.keys.clone());
                 }
-                self.prepare(name, fingerprint)
-            })
-            .collect()
+                None if selectors.is_empty() => return Ok(Vec::new()),
+                _ => {}
+            }
+        }
+        let keys: Vec<Arc<ReadyKey>> = selectors
+            .iter()
+            .map(|(selector, _)| self.prepare(domain, selector).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let mut ready = self.ready.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.is_empty() {
+            ready.remove(domain);
+        } else {
+            ready.insert(domain.to_owned(), Prepared { selectors, keys: keys.clone() });
+        }
+        Ok(keys)
     }
 
-    fn prepared(&self, name: &(String, String), fingerprint: Fingerprint) -> Option<Arc<ReadyKey>> {
-        let ready = self.ready.read().unwrap_or_else(PoisonError::into_inner);
-        let prepared = ready.get(name).filter(|prepared| prepared.fingerprint == fingerprint)?;
-        Some(Arc::clone(&prepared.key))
-    }
-
-    fn prepare(
-        &self,
-        name: (String, String),
-        fingerprint: Fingerprint,
-    ) -> Result<Arc<ReadyKey>, KeyTrouble> {
-        let damaged = || StoreError::DamagedKey(format!("{}/{}", name.0, name.1));
-        let domain = name.0.parse().map_err(|_| damaged())?;
-        let selector = name.1.parse().map_err(|_| damaged())?;
-        let NamedKey { record, .. } =
-            self.store.dkim_key(&domain, &selector).map_err(|error| match error {
-                KeyChangeError::Store(error) => error,
-                // Removed this very moment: the client comes again, and finds it gone.
-                KeyChangeError::Unknown(..) | KeyChangeError::Exists(..) => damaged(),
-            })?;
+    /// Reads a key. Should its record have changed since its fingerprint was taken, the next message
+    /// prepares it once more.
+    fn prepare(&self, domain: &str, selector: &str) -> Result<ReadyKey, KeyTrouble> {
+        let damaged = || StoreError::DamagedKey(format!("{domain}/{selector}"));
+        let names = (domain.parse(), selector.parse());
+        let (Ok(domain_name), Ok(selector_name)) = names else { return Err(damaged().into()) };
+        let key = self.store.dkim_key(&domain_name, &selector_name);
+        let NamedKey { record, .. } = key.map_err(|error| match error {
+            KeyChangeError::Store(error) => error,
+            // Removed this very moment: the client comes again, and finds it gone.
+            KeyChangeError::Unknown(..) | KeyChangeError::Exists(..) => damaged(),
+        })?;
         let algorithm = record.algorithm.into();
-        let signer = record
-            .private
-            .signer(algorithm)
-            .map_err(|error| KeyTrouble::Unusable(format!("{domain}/{selector}"), error))?;
+        let signer = record.private.signer(algorithm);
+        let name = || format!("{domain}/{selector}");
+        let signer = signer.map_err(|error| KeyTrouble::Unusable(name(), error))?;
         let facts = KeyFacts { algorithm, created: record.created, published: record.published };
-        let key =
-            Arc::new(ReadyKey { domain: name.0.clone(), selector: name.1.clone(), facts, signer });
-        let prepared = Prepared { fingerprint, key: Arc::clone(&key) };
-        self.ready.write().unwrap_or_else(PoisonError::into_inner).insert(name, prepared);
-        Ok(key)
+        Ok(ReadyKey { domain: domain.to_owned(), selector: selector.to_owned(), facts, signer })
     }
 }
 
