@@ -29,6 +29,7 @@ pub mod reply;
 pub mod sasl;
 pub mod service;
 pub mod shutdown;
+pub mod signing;
 pub mod store;
 pub mod user_name;
 pub mod users;

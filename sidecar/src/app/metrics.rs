@@ -3,13 +3,13 @@
 use prometheus::{IntCounter, IntGauge};
 
 use crate::decision::DecisionMetrics;
-use crate::dkim::metrics::DkimMetrics;
 use crate::events::DeliveryMetrics;
 use crate::logging::Log;
 use crate::metrics::Registry;
 use crate::password::pool::PoolMetrics;
 use crate::sasl::metrics::AuthMetrics;
 use crate::service::ServiceMetrics;
+use crate::signing::metrics::DkimMetrics;
 
 #[derive(Debug)]
 pub struct Metrics {

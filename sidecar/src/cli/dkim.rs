@@ -17,7 +17,7 @@ use crate::clock::now;
 use crate::dkim::choice::{self, KeyFacts};
 use crate::dkim::key::{Algorithm, NamedKey};
 use crate::dkim::names::{Domain, Selector};
-use crate::dkim::upkeep;
+use crate::signing::upkeep;
 use crate::store::{KeyChangeError, ListedKey, UserStore};
 
 /// Runs one command and prints what it did.

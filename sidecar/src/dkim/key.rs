@@ -6,14 +6,14 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use getrandom::SysRng;
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::names::{Domain, Selector};
+use super::signer::Signer;
 use crate::labels::label_enum;
 
 label_enum! {
@@ -201,16 +201,7 @@ impl PrivateKey {
 
     /// Makes it ready to sign.
     pub fn signer(&self, algorithm: Algorithm) -> Result<Signer, BadKey> {
-        match algorithm {
-            Algorithm::Rsa => {
-                let key = RsaKeyPair::from_pkcs8(&self.0).map_err(|_| BadKey::Unreadable)?;
-                Ok(Signer::Rsa(Box::new(key)))
-            }
-            Algorithm::Ed25519 => {
-                let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&self.0);
-                Ok(Signer::Ed25519(Box::new(key.map_err(|_| BadKey::Unreadable)?)))
-            }
-        }
+        Signer::new(algorithm, &self.0)
     }
 }
 
@@ -220,43 +211,6 @@ pub fn check_bits(bits: usize) -> Result<(), BadKey> {
         ..RSA_BITS => Err(BadKey::TooShort(bits)),
         RSA_BITS..=MOST_BITS => Ok(()),
         _ => Err(BadKey::TooLong(bits)),
-    }
-}
-
-/// Signs. ring's keys print no secret.
-#[derive(Debug)]
-pub enum Signer {
-    Rsa(Box<RsaKeyPair>),
-    Ed25519(Box<Ed25519KeyPair>),
-}
-
-#[derive(Debug, Error)]
-#[error("the signature could not be computed; make a new key with relay dkim rotate")]
-pub struct SigningError;
-
-impl Signer {
-    pub fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Rsa(_) => Algorithm::Rsa,
-            Self::Ed25519(_) => Algorithm::Ed25519,
-        }
-    }
-
-    /// Signs the header hash's input. Ed25519 signs the hash (RFC 8463 section 3), RSA hashes by
-    /// itself.
-    pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SigningError> {
-        match self {
-            Self::Rsa(key) => {
-                let mut signature = vec![0; key.public().modulus_len()];
-                let signed =
-                    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut signature);
-                signed.map(|()| signature).map_err(|_| SigningError)
-            }
-            Self::Ed25519(key) => {
-                let hash = ring::digest::digest(&ring::digest::SHA256, input);
-                Ok(key.sign(hash.as_ref()).as_ref().to_vec())
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::canonical;
 use super::fields::Covered;
-use super::key::{Signer, SigningError};
+use super::signer::{Signer, SigningError};
 
 /// The field's name.
 pub const NAME: &str = "DKIM-Signature";

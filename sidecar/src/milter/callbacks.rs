@@ -17,9 +17,9 @@ use indymilter::{
     ProtoOpts, SetErrorReply, SocketInfo, Status,
 };
 
+use super::rewriting::{Rewriting, Trouble, Watching};
 use super::rules;
 use super::session::{Message, Session};
-use super::signing::{Rewriting, Trouble, Watching};
 use crate::access::{Action, Verdict};
 use crate::decision::Decider;
 use crate::labels::Label;

@@ -23,7 +23,7 @@ mod tests {
     use indymilter::ProtoOpts;
 
     use super::*;
-    use crate::milter::signing::Watching;
+    use crate::milter::rewriting::Watching;
 
     #[test]
     fn a_session_of_which_nothing_is_known_claims_nothing() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use indymilter::ProtoOpts;
 
-use super::signing::{Content, Watching};
+use super::rewriting::{Content, Watching};
 use crate::access::Verdict;
 use crate::access::header_from::AuthorFields;
 

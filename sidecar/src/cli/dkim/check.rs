@@ -8,7 +8,7 @@ use crate::dkim::choice::{self, KeyFacts, STAYS_PUBLISHED};
 use crate::dkim::key::NamedKey;
 use crate::dkim::names::Domain;
 use crate::dkim::published::Finding;
-use crate::dkim::upkeep::{self, Answer};
+use crate::signing::upkeep::{self, Answer};
 use crate::store::UserStore;
 
 /// Asks for the keys of one domain, or of all; notes what DNS has; returns what to print, and how
@@ -96,8 +96,8 @@ fn end(checked: &[Answer]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dkim::dns::DnsTrouble;
     use crate::dkim::key::{AlgorithmName, KeyRecord, PrivateKey};
+    use crate::signing::dns::DnsTrouble;
 
     const DAY: u64 = 86_400;
 

@@ -9,10 +9,10 @@ use std::thread;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::fields::{SignedFields, TooMuchHeader};
-use super::key::SigningError;
 use super::keyring::ReadyKey;
-use super::signature::{Statement, sign};
+use crate::dkim::fields::{SignedFields, TooMuchHeader};
+use crate::dkim::signature::{Statement, sign};
+use crate::dkim::signer::SigningError;
 
 /// Signatures that may wait. Postfix has at most a few hundred messages open at a time.
 const MAX_QUEUE: usize = 2_048;

@@ -6,12 +6,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::choice::Rules;
 use super::dns::{Dns, DnsTrouble};
-use super::key::{Algorithm, AlgorithmName, BadKey, KeyRecord, NamedKey, PrivateKey};
-use super::names::{Domain, Selector, record_name};
-use super::published::{self, Finding, Txt};
 use crate::clock::now;
+use crate::dkim::choice::Rules;
+use crate::dkim::key::{Algorithm, AlgorithmName, BadKey, KeyRecord, NamedKey, PrivateKey};
+use crate::dkim::names::{Domain, Selector, record_name};
+use crate::dkim::published::{self, Finding, Txt};
 use crate::store::{KeyChangeError, ListedKey, StoreError, UserStore};
 
 /// How often DNS is asked for every record.

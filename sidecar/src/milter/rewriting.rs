@@ -16,12 +16,12 @@ use crate::clock::now;
 use crate::dkim::canonical::BodyHash;
 use crate::dkim::choice::Outcome;
 use crate::dkim::fields::{SignedFields, TooMuchHeader};
-use crate::dkim::keyring::{KeyTrouble, Keyring, ReadyKey};
-use crate::dkim::metrics::DkimMetrics;
-use crate::dkim::pool::{PoolError, SigningPool, Task};
 use crate::dkim::present::PresentSignatures;
 use crate::dkim::signature;
 use crate::reply::Reply;
+use crate::signing::keyring::{KeyTrouble, Keyring, ReadyKey};
+use crate::signing::metrics::DkimMetrics;
+use crate::signing::pool::{PoolError, SigningPool, Task};
 
 /// What all sessions share.
 #[derive(Debug)]

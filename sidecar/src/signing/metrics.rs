@@ -1,7 +1,7 @@
 //! What is counted about signatures.
 
-use super::choice::Outcome;
-use super::key::Algorithm;
+use crate::dkim::choice::Outcome;
+use crate::dkim::key::Algorithm;
 use crate::metrics::{Counters, Registry};
 
 #[derive(Debug, Clone)]

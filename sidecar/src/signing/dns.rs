@@ -6,7 +6,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RData;
 use thiserror::Error;
 
-use super::published::Txt;
+use crate::dkim::published::Txt;
 
 /// DNS gave no answer. That says nothing about a key.
 #[derive(Debug, Error)]

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::choice::{KeyFacts, Outcome, Rules, domains, in_use, still_to_sign};
-use super::key::{BadKey, NamedKey, Signer};
-use super::present::PresentSignatures;
+use crate::dkim::choice::{KeyFacts, Outcome, Rules, domains, in_use, still_to_sign};
+use crate::dkim::key::{BadKey, NamedKey};
+use crate::dkim::present::PresentSignatures;
+use crate::dkim::signer::Signer;
 use crate::store::{Fingerprint, KeyChangeError, StoreError, UserStore};
 use thiserror::Error;
 
