@@ -303,7 +303,7 @@ fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict, dkim: Opti
         sender = %Printable(&message.sender),
         recipients = message.recipients,
         %to,
-        dkim,
+        dkim = dkim.map(tracing::field::display),
         %queue_id,
         "milter"
     );

@@ -1,15 +1,17 @@
-//! Bodies pass by; nothing of them stays.
+//! Many messages at once: bodies pass by and nothing of them stays, and nobody waits for a signature but its
+//! own message.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use relay_tests::lab::{HOME, in_a_lab};
-use relay_tests::measure::memory_kib;
+use relay_tests::lab::{HOME, Lab, in_a_lab};
+use relay_tests::measure::{Times, memory_kib};
+use relay_tests::relay::Relay;
 
 use super::builder;
 
@@ -109,12 +111,17 @@ fn most_memory(socket: &Path, sidecar: u32, size: usize) -> Result<u64> {
     })
 }
 
+fn signing_sidecar(lab: &Lab) -> Result<Relay<'_>> {
+    let mut relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
+    relay.manage_dkim(&["add", "example.org"])?;
+    relay.start_sidecar()?;
+    Ok(relay)
+}
+
 #[test]
 fn two_hundred_messages_of_25_mb_at_once_take_no_more_memory_than_small_ones() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
-        relay.manage_dkim(&["add", "example.org"])?;
-        relay.start_sidecar()?;
+        let relay = signing_sidecar(lab)?;
         let (socket, sidecar) = (relay.socket("milter.sock"), relay.sidecar()?.id());
         let small = most_memory(&socket, sidecar, SMALL)?;
         let started = Instant::now();
@@ -125,6 +132,67 @@ fn two_hundred_messages_of_25_mb_at_once_take_no_more_memory_than_small_ones() -
              {seconds:.1} s"
         );
         assert!(large <= small + BUFFERS_KIB, "{large} KiB, {small} KiB with small messages");
+        Ok(())
+    })
+}
+
+/// What a client of policy is promised, and of how many percent of its questions: this build is not
+/// optimised, and shares the machine with whatever else runs there.
+const PROMISED: Duration = Duration::from_millis(50);
+const PERCENT: usize = 95;
+const QUESTIONS: usize = 500;
+const PACE: Duration = Duration::from_millis(6);
+const SENDERS: usize = 50;
+
+/// A question of Postfix's policy client, and its answer.
+fn ask(policy: &mut UnixStream) -> Result<()> {
+    let question = format!(
+        "request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address={HOME}\n\
+         sender=a@example.org\nrecipient=b@example.net\n\n"
+    );
+    policy.write_all(question.as_bytes())?;
+    let mut answer = [0; 14];
+    policy.read_exact(&mut answer)?;
+    ensure!(&answer == b"action=DUNNO\n\n", "{}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+#[test]
+fn policy_answers_in_time_while_every_thread_signs() -> Result<()> {
+    in_a_lab(|lab| {
+        let relay = signing_sidecar(lab)?;
+        let (milter, stop) = (relay.socket("milter.sock"), AtomicBool::new(false));
+        let signed = AtomicUsize::new(0);
+        let send = || -> Result<()> {
+            while !stop.load(Ordering::Relaxed) {
+                let mut postfix = Postfix::begin(&milter)?;
+                postfix.body(SMALL)?;
+                postfix.end()?;
+                signed.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let mut times = Times::default();
+        std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(send)).collect();
+            let mut policy = UnixStream::connect(relay.socket("policy.sock"))?;
+            policy.set_read_timeout(Some(Duration::from_secs(10)))?;
+            let asked = (0..QUESTIONS).try_for_each(|_| {
+                std::thread::sleep(PACE);
+                times.time(|| ask(&mut policy))
+            });
+            stop.store(true, Ordering::Relaxed);
+            for sender in senders {
+                sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            asked
+        })?;
+        eprintln!(
+            "{} messages signed; policy: {}",
+            signed.load(Ordering::Relaxed),
+            times.summary()
+        );
+        assert!(times.percentile(PERCENT) <= PROMISED, "{}", times.summary());
         Ok(())
     })
 }
