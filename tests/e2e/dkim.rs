@@ -452,7 +452,6 @@ fn a_message_that_cannot_be_signed_is_not_accepted_unless_told_so() -> Result<()
         let sink = lab.sink()?;
         let mut relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
         relay.manage_dkim(&["add", "example.org"])?;
-        // The first session begins before the first key of all, and was not told to send bodies.
         relay.start()?;
         let huge = format!("To: {}\r\n", "x".repeat(900)).repeat(300);
         let send = |relay: &Relay<'_>, from: &str| {
