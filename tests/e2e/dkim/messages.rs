@@ -215,3 +215,28 @@ fn header_fields_go_and_come_before_the_message_is_signed() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn header_fields_go_and_come_without_any_key_and_any_body() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let mut relay = builder(lab)
+            .env("STRIP_HEADERS", "X-Mailer")
+            .env("ADD_HEADERS", "X-Relay: here; X-Relay-User: %u")
+            .build()?;
+        let behind = relay.socket("milter-behind.sock");
+        relay.set_sidecar_env("MILTER_LISTEN", &format!("unix:{}", behind.display()));
+        let proxy = MilterProxy::listen(&relay.socket("milter.sock"), behind)?;
+        relay.start()?;
+        let mut client = relay.session(HOME, 25)?;
+        let telling = message("a@example.org", "X-Mailer: Thing\r\n");
+        client.send("a@example.org", BOB, &telling)?.expect(250)?;
+        client.quit()?;
+        // The negotiation; then one field changed, one added, and continue, in one round trip.
+        assert_eq!(proxy.answers(), ['O', 'm', 'h', 'c']);
+        let arrived = String::from_utf8(sink.one_message()?.data)?;
+        assert!(arrived.contains("X-Relay: here") && !arrived.contains("X-Mailer"), "{arrived}");
+        assert!(!arrived.contains("X-Relay-User"), "nobody logged in: {arrived}");
+        Ok(())
+    })
+}
