@@ -5,6 +5,8 @@
 
 pub mod address_check;
 pub mod allowed_networks;
+pub mod dkim_key;
+pub mod dkim_message;
 pub mod passwd_import;
 pub mod policy_request;
 pub mod sasl_line;

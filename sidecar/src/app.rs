@@ -19,6 +19,7 @@ use crate::access::networks::Networks;
 use crate::alerts::Alerts;
 use crate::config::{Config, PasswordConfig};
 use crate::decision::Decider;
+use crate::dkim::choice::Rules as DkimRules;
 use crate::events;
 use crate::gateways::Gateways;
 use crate::http::{self, HttpService};
@@ -27,7 +28,9 @@ use crate::ledger::Ledger;
 use crate::listener::{Connection, Listener, MAX_CONNECTIONS, bind_unix};
 use crate::logging::Log;
 use crate::milter::callbacks::{MilterService, callbacks};
+use crate::milter::header_edits::HeaderRules;
 use crate::milter::intake::{Budget, Intake};
+use crate::milter::rewriting::Rewriting;
 use crate::password::cache::VerifiedCache;
 use crate::password::pool::HashingPool;
 use crate::policy::session as policy;
@@ -35,6 +38,9 @@ use crate::sasl::authenticator::{Authenticator, Dependencies};
 use crate::sasl::session::{self as sasl, REFUSAL_DELAY, SaslService};
 use crate::service::{Service, ServiceMetrics};
 use crate::shutdown::{DRAIN, Shutdown};
+use crate::signing::keyring::Keyring;
+use crate::signing::pool::SigningPool;
+use crate::signing::upkeep;
 use crate::store::UserStore;
 use metrics::Metrics;
 
@@ -53,6 +59,7 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let http = Listener::bind(&sockets.http, Service::Http, &counts).await?;
     let events = bind_unix(&sockets.events, |path| UnixDatagram::bind(path))
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
+    let dkim = config.dkim.clone();
     let services = build(config, &metrics)?;
 
     let shutdown = Shutdown::default();
@@ -72,6 +79,8 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
         sasl = %sockets.sasl, policy = %sockets.policy, milter = %sockets.milter,
         http = %sockets.http, "ready"
     );
+    let keys_kept = upkeep::run(services.store.clone(), dkim.domains, dkim.rules, stopping.clone());
+    tokio::spawn(keys_kept);
     scan::start(services.store, stopping);
 
     let signal = shutdown.signalled().await.context("installing signal handlers")?;
@@ -132,6 +141,7 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         metrics: metrics.decisions.clone(),
     });
     let services = metrics.services.clone();
+    let rewriting = rewriting(&store, config.dkim.rules, config.headers, metrics)?;
     Ok(Services {
         sasl: Arc::new(SaslService::new(
             authenticator,
@@ -139,7 +149,7 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
             services.clone(),
             REFUSAL_DELAY,
         )),
-        milter: Arc::new(MilterService { decider: Arc::clone(&decider), services }),
+        milter: Arc::new(MilterService { decider: Arc::clone(&decider), services, rewriting }),
         decider,
         http: Arc::new(HttpService {
             store: store.clone(),
@@ -151,6 +161,21 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         gateways,
         networks,
         store,
+    })
+}
+
+fn rewriting(
+    store: &UserStore,
+    rules: DkimRules,
+    headers: HeaderRules,
+    metrics: &Metrics,
+) -> anyhow::Result<Rewriting> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Rewriting {
+        keyring: Keyring::new(store.clone(), rules),
+        pool: SigningPool::start(threads).context("starting the signing threads")?,
+        metrics: metrics.dkim.clone(),
+        headers,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod dkim;
 pub mod export;
 pub mod failure;
 pub mod healthcheck;
@@ -12,6 +13,8 @@ pub mod user;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use dkim::DkimCommand;
 
 /// Decide who may send mail through this relay.
 #[derive(Debug, Parser)]
@@ -33,6 +36,11 @@ pub enum Command {
     /// message, without a restart.
     #[command(subcommand)]
     User(UserCommand),
+    /// Manage the keys that mail is signed with
+    ///
+    /// A running relay sees every change at the next message, without a restart.
+    #[command(subcommand)]
+    Dkim(DkimCommand),
     /// Check that `relay serve` is ready; for the container's health check
     Healthcheck,
 }

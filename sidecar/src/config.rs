@@ -2,6 +2,7 @@
 //!
 //! All mistakes are found before any is reported, so that an operator can fix them in one go.
 
+mod dkim;
 mod reader;
 mod sections;
 pub mod variables;
@@ -14,10 +15,13 @@ use ipnet::IpNet;
 
 use crate::access::senders::SenderPattern;
 use crate::alerts::WebhookUrl;
+use crate::dkim::choice::Rules as DkimRules;
+use crate::dkim::names::Domain;
 use crate::limits::guessing::GuessLimits;
 use crate::limits::limit::{DefaultLimits, Limits};
 use crate::listener::Endpoint;
 use crate::logging::LogConfig;
+use crate::milter::header_edits::HeaderRules;
 use crate::password::{Cost, Password};
 use crate::user_name::UserName;
 use reader::Reader;
@@ -50,6 +54,8 @@ pub struct Config {
     pub sockets: Sockets,
     pub passwords: PasswordConfig,
     pub limits: LimitsConfig,
+    pub dkim: DkimConfig,
+    pub headers: HeaderRules,
     pub alert_webhook: Option<WebhookUrl>,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
@@ -73,6 +79,13 @@ pub struct LimitsConfig {
     pub guessing: GuessLimits,
     /// For how long an address is known after a good login.
     pub trust: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct DkimConfig {
+    /// Domains that get keys at the start, unless they have some.
+    pub domains: Vec<Domain>,
+    pub rules: DkimRules,
 }
 
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve => serve(),
         Command::User(command) => cli::user::run(command),
+        Command::Dkim(command) => cli::dkim::run(command),
         Command::Healthcheck => cli::healthcheck::run(),
     };
     match done {

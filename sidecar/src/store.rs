@@ -1,4 +1,4 @@
-//! The users and their accounts in LMDB. Nothing outside `store` knows LMDB.
+//! The users, their accounts and the DKIM keys in LMDB. Nothing outside `store` knows LMDB.
 //!
 //! The daemon and every `relay user …` open the same environment; a reader sees what was committed
 //! before its transaction began, so a change takes effect at the next login.
@@ -8,6 +8,7 @@
 
 mod accounts;
 mod decoded;
+mod dkim;
 mod records;
 mod users;
 
@@ -21,6 +22,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, Wit
 use thiserror::Error;
 
 use decoded::Decoded;
+pub use dkim::{Fingerprint, KeyChangeError, ListedKey};
 pub use users::{ChangeError, Entry, Listed};
 
 /// Address space, not memory: the file is only as long as what is in it. A million users take 0.4
@@ -50,6 +52,13 @@ pub enum StoreError {
          and add it again"
     )]
     Damaged(String),
+    #[error(
+        "the record of the DKIM key {0} is damaged: restore {FILE_NAME} from a backup, or remove \
+         the key with relay dkim remove and make a new one"
+    )]
+    DamagedKey(String),
+    #[error("a DKIM key was written by a newer version of relay (format {0})")]
+    NewerKey(u8),
     #[error("the record of user {user} was written by a newer version of relay (format {version})")]
     Newer { user: String, version: u8 },
     #[error(
@@ -82,6 +91,7 @@ pub struct UserStore {
     users: Database<'static, Bytes, Bytes>,
     accounts: Database<'static, Bytes, Bytes>,
     decoded: Arc<Decoded>,
+    dkim: Database<'static, Bytes, Bytes>,
 }
 
 impl std::fmt::Debug for UserStore {
@@ -112,12 +122,13 @@ impl UserStore {
         let opened = env.create_databases_and_commit(txn, |opener, txn| {
             let users = opener.create_database(txn, Some("users"))?;
             let accounts = opener.create_database(txn, Some("accounts"))?;
-            Ok::<_, heed::Error>(CommitOrAbort::<_, Infallible>::Commit((users, accounts)))
+            let dkim = opener.create_database(txn, Some("dkim"))?;
+            Ok::<_, heed::Error>(CommitOrAbort::<_, Infallible>::Commit((users, accounts, dkim)))
         });
         match opened.map_err(failed)? {
-            CommitOrAbort::Commit((users, accounts)) => {
+            CommitOrAbort::Commit((users, accounts, dkim)) => {
                 let decoded = Arc::default();
-                Ok(Self { env, users, accounts, decoded })
+                Ok(Self { env, users, accounts, dkim, decoded })
             }
             CommitOrAbort::Abort(never) => match never {},
         }

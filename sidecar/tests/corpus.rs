@@ -56,3 +56,13 @@ fn passwd_import() -> io::Result<()> {
 fn address_check() -> io::Result<()> {
     replay("address_check", targets::address_check::check)
 }
+
+#[test]
+fn dkim_key() -> io::Result<()> {
+    replay("dkim_key", targets::dkim_key::check)
+}
+
+#[test]
+fn dkim_message() -> io::Result<()> {
+    replay("dkim_message", targets::dkim_message::check)
+}

@@ -5,6 +5,7 @@
 mod auth_flood;
 mod certificates;
 mod delivery;
+mod dkim;
 mod drain;
 mod faults;
 mod faults_of_postfix;

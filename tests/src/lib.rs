@@ -6,6 +6,7 @@
 //! error that says which command provides it.
 
 pub mod authority;
+pub mod dkim;
 pub mod dns;
 pub mod evidence;
 pub mod lab;

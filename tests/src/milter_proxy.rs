@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 #[derive(Debug)]
 pub struct MilterProxy {
     answers: Arc<Mutex<Vec<char>>>,
+    sent: Arc<AtomicU64>,
 }
 
 const FRAME_LIMIT: usize = 1024 * 1024;
@@ -26,14 +28,23 @@ impl MilterProxy {
         std::fs::set_permissions(socket, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
         let answers = Arc::default();
         let shared = Arc::clone(&answers);
+        let sent = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&sent);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (milter, answers) = (milter.clone(), Arc::clone(&shared));
+                let sent = Arc::clone(&count);
                 // A broken connection shows at the client, where the test looks.
-                std::thread::spawn(move || forward(client, &milter, &answers).ok());
+                std::thread::spawn(move || forward(client, &milter, &answers, sent).ok());
             }
         });
-        Ok(Self { answers })
+        Ok(Self { answers, sent })
+    }
+
+    /// How many bytes Postfix has sent.
+    #[must_use]
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The reply letters seen so far: `O` for the negotiation, `c` for continue, `y` for a reply code …
@@ -43,13 +54,25 @@ impl MilterProxy {
     }
 }
 
-fn forward(client: UnixStream, milter: &Path, answers: &Mutex<Vec<char>>) -> Result<()> {
+fn forward(
+    client: UnixStream,
+    milter: &Path,
+    answers: &Mutex<Vec<char>>,
+    sent: Arc<AtomicU64>,
+) -> Result<()> {
     let mut milter = UnixStream::connect(milter)?;
     let mut to_milter = milter.try_clone()?;
     let mut from_client = client.try_clone()?;
     let mut to_client = client;
     std::thread::spawn(move || {
-        std::io::copy(&mut from_client, &mut to_milter).ok();
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(read @ 1..) = from_client.read(&mut buffer) {
+            sent.fetch_add(read as u64, Ordering::Relaxed);
+            let bytes = buffer.get(..read).unwrap_or_default();
+            if to_milter.write_all(bytes).is_err() {
+                break;
+            }
+        }
         to_milter.shutdown(Shutdown::Write).ok();
     });
     loop {

@@ -173,6 +173,28 @@ impl Relay<'_> {
         self.sidecar.as_ref().context("the sidecar is stopped")
     }
 
+    /// Has both containers ask this name server, from their next start on.
+    pub fn use_name_server(&self, server: IpAddr) -> Result<()> {
+        Ok(std::fs::write(self.volumes.join("resolv.conf"), format!("nameserver {server}\n"))?)
+    }
+
+    /// Runs `relay dkim …`.
+    pub fn dkim(&self, arguments: &[&str]) -> Result<Output> {
+        self.place().run(&[&["dkim"], arguments].concat(), "")
+    }
+
+    /// Runs `relay dkim …`, which is expected to do it.
+    pub fn manage_dkim(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.dkim(arguments)?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "relay dkim {arguments:?}: {}: {complaint}",
+            output.status
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs `relay user …` with a password on its standard input.
     pub fn user(&self, arguments: &[&str], password: &str) -> Result<Output> {
         if !password.is_empty() {

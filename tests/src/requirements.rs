@@ -44,6 +44,13 @@ pub fn reference_client(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Finds another program or file of the machine by its path.
+pub fn program(path: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(path);
+    present(&path, "a verifier, or a name server for it")?;
+    Ok(path)
+}
+
 fn present(path: &Path, what: &str) -> Result<()> {
     ensure!(path.exists(), "{} ({what}) is missing: {PROVIDER}", path.display());
     Ok(())

@@ -10,5 +10,6 @@ mount --bind "$relay" "$volumes/relay"
 if [ -e "$volumes/sidecar-fault.sh" ]; then
     . "$volumes/sidecar-fault.sh"
 fi
+mount --bind "$volumes/resolv.conf" /etc/resolv.conf
 exec setpriv --reuid=10027 --regid=10025 --clear-groups --no-new-privs \
     --inh-caps=-all --bounding-set=-all --pdeathsig=KILL "$volumes/relay" "$@"

@@ -26,6 +26,8 @@ pub enum Manner {
     Accept,
     /// Keeps each message, and says so only after this time.
     Slow(Duration),
+    /// Offers neither 8BITMIME nor SMTPUTF8.
+    SevenBit,
     /// Takes connections and says nothing, so that what is sent stays with the sender.
     Silent,
 }
@@ -124,6 +126,9 @@ fn serve(stream: TcpStream, client: IpAddr, state: &State) -> Result<()> {
         let line = String::from_utf8_lossy(&read_line(&mut input)?).trim_end().to_owned();
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let reply = match verb.as_str() {
+            "EHLO" if *lock(&state.manner) == Manner::SevenBit => {
+                "250-sink.test\r\n250 SIZE 100000000"
+            }
             "EHLO" => "250-sink.test\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 100000000",
             "MAIL" => {
                 let (sender, recipients) = (path(&line), Vec::new());

@@ -75,6 +75,18 @@ impl AuthorFields {
         }
         Ok(authors)
     }
+
+    /// The one author that From names; `None` when it names none or several, or can be read in more
+    /// than one way.
+    pub fn author(&self) -> Option<Address> {
+        let [from] = self.from.as_slice() else { return None };
+        if self.bytes > MAX_FIELDS {
+            return None;
+        }
+        let mut authors = candidates(from)?;
+        authors.dedup();
+        authors.pop().filter(|_| authors.is_empty())
+    }
 }
 
 /// Every address in one field, at least one; `None` when something in it could be one and cannot

@@ -126,7 +126,7 @@ fn grouped(number: u64) -> String {
 /// Whether a network lies within ranges that no client on the Internet has: private (RFC 1918, RFC
 /// 4193), loopback, link-local, shared by a provider's customers (RFC 6598), and documentation (RFC
 /// 5737, RFC 3849, RFC 9637).
-fn is_private(network: &IpNet) -> bool {
+pub fn is_private(network: &IpNet) -> bool {
     const V4: [Ipv4Net; 9] = [
         Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
         Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),

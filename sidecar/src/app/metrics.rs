@@ -9,6 +9,7 @@ use crate::metrics::Registry;
 use crate::password::pool::PoolMetrics;
 use crate::sasl::metrics::AuthMetrics;
 use crate::service::ServiceMetrics;
+use crate::signing::metrics::DkimMetrics;
 
 #[derive(Debug)]
 pub struct Metrics {
@@ -18,6 +19,7 @@ pub struct Metrics {
     pub pool: PoolMetrics,
     pub decisions: DecisionMetrics,
     pub deliveries: DeliveryMetrics,
+    pub dkim: DkimMetrics,
     pub users: IntGauge,
     pub log_lines_dropped: IntCounter,
 }
@@ -38,6 +40,7 @@ impl Metrics {
             pool: PoolMetrics::register(&registry)?,
             decisions: DecisionMetrics::register(&registry)?,
             deliveries: DeliveryMetrics::register(&registry)?,
+            dkim: DkimMetrics::register(&registry)?,
             users: registry
                 .gauge("relay_users", "Users in the database, disabled ones included")?,
             log_lines_dropped: Log::metric(&registry)?,

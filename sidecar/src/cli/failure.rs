@@ -11,12 +11,16 @@ pub enum Exit {
     /// Something is wrong with the system, a file or the network.
     Trouble = 1,
     // 2 is clap's, for a wrong command line.
+    /// A user, or a DKIM key.
     UserExists = 3,
+    /// A user, or a DKIM key.
     UserUnknown = 4,
     BadName = 5,
     BadPassword = 6,
     /// The value of an option or an imported line is wrong.
     BadInput = 7,
+    /// DNS does not have a DKIM record as it has to be.
+    RecordWrong = 8,
     /// A bad setting: EX_USAGE of sysexits(3).
     BadSetting = 64,
 }

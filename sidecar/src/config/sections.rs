@@ -31,6 +31,8 @@ impl<E: Environment> Reader<'_, E> {
         let sockets = self.sockets();
         let passwords = self.passwords();
         let limits = self.limits();
+        let dkim = self.dkim();
+        let headers = self.headers();
         let alert_webhook = self.webhook();
         let first_user = self.first_user();
         let log = self.log();
@@ -40,6 +42,8 @@ impl<E: Environment> Reader<'_, E> {
             sockets: sockets?,
             passwords: passwords?,
             limits: limits?,
+            dkim,
+            headers: headers?,
             alert_webhook,
             data_folder,
             first_user,

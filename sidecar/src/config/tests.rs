@@ -53,6 +53,11 @@ fn each_mistake_names_the_variable_its_value_and_what_would_be_right() {
             ("ALLOWED_NETWORKS", "0.0.0.0/0"),
             "ALLOWED_NETWORKS: \"0.0.0.0/0\" is the whole Internet",
         ),
+        (("DKIM_DOMAINS", "example.org, org"), "DKIM_DOMAINS: \"org\" is not a domain"),
+        (("DKIM_RESIGN", "yes"), "DKIM_RESIGN=\"yes\": expected never or always"),
+        (("STRIP_HEADERS", "From"), "STRIP_HEADERS: From cannot be taken out"),
+        (("STRIP_HEADERS_FOR", "x"), "STRIP_HEADERS_FOR=\"x\": expected all or users"),
+        (("ADD_HEADERS", "To: x"), "ADD_HEADERS: To is the sender's business"),
         (
             ("SASL_LISTEN", "/run/x"),
             "SASL_LISTEN=\"/run/x\": expected unix:/path or inet:host:port",

@@ -1,18 +1,23 @@
 //! The glue to indymilter: which stages Postfix tells us of, and what we keep of each.
 //!
-//! Callbacks collect facts and answer nothing; the decision is made once, at end of message. Every
-//! answer would cost Postfix a round trip, and a message has two: the negotiation and the end of
-//! message. Nothing is ever answered with ACCEPT, which would skip what follows.
+//! Callbacks collect facts and answer nothing; the decision is made once. Every answer would cost
+//! Postfix a round trip, and a message has two: the negotiation and the end of message.
+//!
+//! While there are DKIM keys, the decision is made at the end of the header, which Postfix sends only
+//! after it has the whole message. One that is refused or needs no signature ends there, so that its
+//! body is never sent; ACCEPT says that nothing follows. For one that is signed the body follows in
+//! one stream, and the end of message is the third answer.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use indymilter::{
-    Actions, Callbacks, Context, EomContext, MacroStage, NegotiateContext, ProtoOpts,
-    SetErrorReply, Status,
+    Actions, Callbacks, Context, ContextActions, EomContext, MacroStage, NegotiateContext,
+    ProtoOpts, SetErrorReply, Status,
 };
 
+use super::rewriting::{Rewriting, Trouble, Watching};
 use super::rules;
 use super::session::{Message, Session};
 use crate::access::{Action, Verdict};
@@ -28,15 +33,19 @@ use crate::service::{Service, ServiceMetrics};
 pub struct MilterService {
     pub decider: Arc<Decider>,
     pub services: ServiceMetrics,
+    pub rewriting: Rewriting,
 }
 
 /// Stages that we need nothing from, and stages after which Postfix need not wait.
-fn wanted_options() -> ProtoOpts {
-    ProtoOpts::NO_CONNECT
+fn wanted_options(watching: Watching) -> ProtoOpts {
+    let content = match watching.keys {
+        true => ProtoOpts::NOREPLY_BODY,
+        false => ProtoOpts::NO_EOH | ProtoOpts::NO_BODY,
+    };
+    content
+        | ProtoOpts::NO_CONNECT
         | ProtoOpts::NO_HELO
         | ProtoOpts::NO_DATA
-        | ProtoOpts::NO_EOH
-        | ProtoOpts::NO_BODY
         | ProtoOpts::NO_UNKNOWN
         | ProtoOpts::NOREPLY_MAIL
         | ProtoOpts::NOREPLY_RCPT
@@ -49,21 +58,35 @@ fn wanted_options() -> ProtoOpts {
 /// list comes empty, and the login of one client would become another's.
 fn wanted_macros() -> HashMap<MacroStage, CString> {
     let at_mail = c"{mail_addr} {client_addr} {daemon_port} {auth_authen} {tls_version}";
-    let lists =
-        [(MacroStage::Mail, at_mail), (MacroStage::Rcpt, c"{rcpt_addr}"), (MacroStage::Eom, c"i")];
+    let lists = [
+        (MacroStage::Mail, at_mail),
+        (MacroStage::Rcpt, c"{rcpt_addr}"),
+        (MacroStage::Eoh, c"i"),
+        (MacroStage::Eom, c"i"),
+    ];
     lists.into_iter().map(|(stage, list)| (stage, list.to_owned())).collect()
 }
 
 /// The callbacks of the milter.
 pub fn callbacks(service: &Arc<MilterService>) -> Callbacks<Session> {
-    let at_eom = Arc::clone(service);
+    let (at_start, at_header) = (Arc::clone(service), Arc::clone(service));
+    let (at_eoh, at_eom) = (Arc::clone(service), Arc::clone(service));
     Callbacks::new()
-        .on_negotiate(|context, actions, options| {
-            Box::pin(async move { negotiate(context, actions, options) })
+        .on_negotiate(move |context, actions, options| {
+            let watching = at_start.rewriting.watching();
+            Box::pin(async move { negotiate(context, watching, actions, options) })
         })
         .on_mail(|context, arguments| Box::pin(async move { mail(context, &arguments) }))
         .on_rcpt(|context, arguments| Box::pin(async move { rcpt(context, &arguments) }))
-        .on_header(|context, name, value| Box::pin(async move { header(context, &name, &value) }))
+        .on_header(move |context, name, value| {
+            let service = Arc::clone(&at_header);
+            Box::pin(async move { header(&service, context, &name, &value) })
+        })
+        .on_eoh(move |context| {
+            let service = Arc::clone(&at_eoh);
+            Box::pin(async move { end_of_header(&service, context).await })
+        })
+        .on_body(|context, piece| Box::pin(async move { body(context, &piece) }))
         .on_eom(move |context| {
             let service = Arc::clone(&at_eom);
             Box::pin(async move { end_of_message(&service, context).await })
@@ -74,16 +97,20 @@ pub fn callbacks(service: &Arc<MilterService>) -> Callbacks<Session> {
 /// Asks for no more than is offered: Postfix and indymilter end the session otherwise.
 fn negotiate(
     context: &mut NegotiateContext<Session>,
+    watching: Watching,
     offered_actions: Actions,
     offered_options: ProtoOpts,
 ) -> Status {
-    let agreed = wanted_options() & offered_options;
+    let agreed = wanted_options(watching) & offered_options;
+    let mut wanted_actions = Actions::REQUEST_MACROS;
+    wanted_actions.set(Actions::ADD_HEADER, watching.keys || watching.headers);
+    wanted_actions.set(Actions::CHANGE_HEADER, watching.headers);
     context.requested_opts = agreed;
-    context.requested_actions = Actions::REQUEST_MACROS & offered_actions;
+    context.requested_actions = wanted_actions & offered_actions;
     if offered_actions.contains(Actions::REQUEST_MACROS) {
         context.requested_macros = wanted_macros();
     }
-    context.data = Some(Session::new(agreed));
+    context.data = Some(Session::new(agreed, watching));
     Status::Continue
 }
 
@@ -111,9 +138,17 @@ fn rcpt(context: &mut Context<Session>, arguments: &[CString]) -> Status {
     go_on(session, ProtoOpts::NOREPLY_RCPT)
 }
 
-fn header(context: &mut Context<Session>, name: &CStr, value: &CStr) -> Status {
+fn header(
+    service: &MilterService,
+    context: &mut Context<Session>,
+    name: &CStr,
+    value: &CStr,
+) -> Status {
     let Some(session) = &mut context.data else { return Status::Tempfail };
-    session.message.author_fields.add(name.to_bytes(), value.to_bytes());
+    let (name, value) = (name.to_bytes(), value.to_bytes());
+    session.message.author_fields.add(name, value);
+    let content = &mut session.message.content;
+    service.rewriting.note(session.watching, content, session.message.client, name, value);
     go_on(session, ProtoOpts::NOREPLY_HEADER)
 }
 
@@ -129,40 +164,111 @@ fn go_on(session: &Session, no_reply: ProtoOpts) -> Status {
     if session.agreed.contains(no_reply) { Status::Noreply } else { Status::Continue }
 }
 
-/// Question, answer, effects.
-async fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) -> Status {
+/// The decision, where there are keys: see the top of this file.
+async fn end_of_header(service: &MilterService, context: &mut Context<Session>) -> Status {
     let queue_id = text(context.macros.get(c"i"));
     let Some(session) = &mut context.data else { return Status::Tempfail };
-    let status = match service.decider.answer(rules::question(session)).await {
+    let status = match decide(service, session, &queue_id).await {
+        Ok(verdict) if goes_on(service, session) => {
+            session.message.permit = Some(verdict);
+            return Status::Continue;
+        }
         Ok(verdict) => {
-            service.decider.metrics.count(Service::Milter, &verdict);
-            log_decision(session, &queue_id, &verdict);
-            match verdict.action {
-                Action::Permit => Status::Continue,
-                Action::Refuse(reply) => {
-                    let status =
-                        if reply.is_temporary() { Status::Tempfail } else { Status::Reject };
-                    refuse(&mut context.reply, &reply, status)
-                }
-            }
+            log_decision(session, &queue_id, &verdict, None);
+            Status::Accept
         }
-        Err(error) => {
-            service.services.trouble.inc(Service::Milter);
-            tracing::error!(
-                %queue_id, %error,
-                "message not decided; the client is told to try again later"
-            );
-            let reply = Reply::temporary(51, "3.0", "Temporary failure, please try again later");
-            refuse(&mut context.reply, &reply, Status::Tempfail)
-        }
+        Err(reply) => refuse(&mut context.reply, &reply),
     };
     session.message = Message::default();
     status
 }
 
+/// Whether there is something to do at end of message.
+fn goes_on(service: &MilterService, session: &Session) -> bool {
+    let message = &session.message;
+    let edited = || !service.rewriting.edits(&message.content, message.user_name()).is_empty();
+    message.content.is_to_be_signed() || edited()
+}
+
+fn body(context: &mut Context<Session>, piece: &[u8]) -> Status {
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    session.message.content.body(piece);
+    go_on(session, ProtoOpts::NOREPLY_BODY)
+}
+
+async fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) -> Status {
+    let queue_id = text(context.macros.get(c"i"));
+    let Some(session) = &mut context.data else { return Status::Tempfail };
+    let permit = match session.message.permit.take() {
+        Some(verdict) => Ok(verdict),
+        None => decide(service, session, &queue_id).await,
+    };
+    let status = match permit {
+        Ok(verdict) => match rewrite(service, session, &context.actions).await {
+            Ok(dkim) => {
+                log_decision(session, &queue_id, &verdict, dkim.as_deref());
+                Status::Continue
+            }
+            Err(trouble) => {
+                let reply = not_signed(service, &queue_id, &trouble);
+                refuse(&mut context.reply, &reply)
+            }
+        },
+        Err(reply) => refuse(&mut context.reply, &reply),
+    };
+    session.message = Message::default();
+    status
+}
+
+/// Question, answer, effects; then what the message needs. An error is the refusal.
+async fn decide(
+    service: &MilterService,
+    session: &mut Session,
+    queue_id: &str,
+) -> Result<Verdict, Reply> {
+    let verdict = service.decider.answer(rules::question(session)).await.map_err(|error| {
+        service.services.trouble.inc(Service::Milter);
+        tracing::error!(
+            %queue_id, %error,
+            "message not decided; the client is told to try again later"
+        );
+        Reply::temporary(51, "3.0", "Temporary failure, please try again later")
+    })?;
+    service.decider.metrics.count(Service::Milter, &verdict);
+    if let Action::Refuse(reply) = &verdict.action {
+        log_decision(session, queue_id, &verdict, None);
+        return Err(reply.clone());
+    }
+    let Message { content, author_fields, .. } = &mut session.message;
+    let planned = service.rewriting.plan(session.watching, content, author_fields);
+    planned.map_err(|trouble| not_signed(service, queue_id, &trouble))?;
+    Ok(verdict)
+}
+
+async fn rewrite(
+    service: &MilterService,
+    session: &mut Session,
+    postfix: &impl ContextActions,
+) -> Result<Option<String>, Trouble> {
+    let user = session.message.user_name().map(str::to_owned);
+    let content = &mut session.message.content;
+    service.rewriting.carry_out(content, user.as_deref(), postfix).await
+}
+
+fn not_signed(service: &MilterService, queue_id: &str, trouble: &Trouble) -> Reply {
+    service.services.trouble.inc(Service::Milter);
+    let reply = trouble.reply();
+    tracing::error!(
+        %queue_id, error = %trouble, %reply,
+        "a message of a domain with a DKIM key could not be signed, and is not accepted"
+    );
+    reply
+}
+
 /// Sets the reply that goes with the status. Should indymilter refuse it, Postfix has a text of its
 /// own for the same status.
-fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Status {
+fn refuse(place: &mut impl SetErrorReply, reply: &Reply) -> Status {
+    let status = if reply.is_temporary() { Status::Tempfail } else { Status::Reject };
     // A lone percent sign is removed by Postfix.
     let line = reply.text().replace('%', "%%");
     let set = place.set_error_reply(&reply.code(), Some(&reply.enhanced_status_code()), [line]);
@@ -173,7 +279,7 @@ fn refuse(place: &mut impl SetErrorReply, reply: &Reply, status: Status) -> Stat
 }
 
 /// The one line of a message, whether it is accepted or refused.
-fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
+fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict, dkim: Option<&str>) {
     let message = &session.message;
     let client = message.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
     let named = message.named_recipients.iter().map(|to| Printable(to).to_string());
@@ -191,6 +297,7 @@ fn log_decision(session: &Session, queue_id: &str, verdict: &Verdict) {
         sender = %Printable(&message.sender),
         recipients = message.recipients,
         %to,
+        dkim = dkim.map(tracing::field::display),
         %queue_id,
         "milter"
     );

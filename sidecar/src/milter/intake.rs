@@ -16,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
-/// Longest packet in bytes, without its length. The largest that Postfix sends without the body is
-/// a header field: 102,400 bytes (`header_size_limit`) and its name.
+/// Longest packet in bytes, without its length. The largest that Postfix sends is a header field:
+/// 102,400 bytes (`header_size_limit`) and its name. A piece of a body has 65,535.
 const MAX_PACKET: usize = 128 * 1024;
 /// Packets up to this size, nearly all of them, are free; larger ones come out of the budget.
 const SMALL_PACKET: usize = 8 * 1024;

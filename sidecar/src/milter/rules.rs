@@ -23,10 +23,11 @@ mod tests {
     use indymilter::ProtoOpts;
 
     use super::*;
+    use crate::milter::rewriting::Watching;
 
     #[test]
     fn a_session_of_which_nothing_is_known_claims_nothing() {
-        let session = Session::new(ProtoOpts::empty());
+        let session = Session::new(ProtoOpts::empty(), Watching::default());
         let question = question(&session);
         assert_eq!((question.client, question.user, question.tls), (None, None, false));
         assert_eq!(question.stage, Stage::Message { recipients: 1 });
@@ -34,7 +35,7 @@ mod tests {
 
     #[test]
     fn recipients_are_counted_without_end_and_named_up_to_a_point() {
-        let mut session = Session::new(ProtoOpts::empty());
+        let mut session = Session::new(ProtoOpts::empty(), Watching::default());
         for _ in 0..1_000 {
             session.message.add_recipient(Some(b"<bob@example.net>"));
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::StoreError;
 
@@ -9,10 +10,11 @@ use super::StoreError;
 /// the first release's, and is read as records that lack them.
 const VERSION: u8 = 2;
 const OLDEST_VERSION: u8 = 1;
-const CHECKSUM_LENGTH: usize = 16;
+pub const CHECKSUM_LENGTH: usize = 16;
 
 pub fn encode(key: &[u8], record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    let json = serde_json::to_vec(record).map_err(std::io::Error::from)?;
+    // It may hold a private key.
+    let json = Zeroizing::new(serde_json::to_vec(record).map_err(std::io::Error::from)?);
     let mut value = Vec::with_capacity(1 + CHECKSUM_LENGTH + json.len());
     value.push(VERSION);
     value.extend_from_slice(&checksum(key, &json));
@@ -38,6 +40,11 @@ pub fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreE
             Err(StoreError::Newer { user: String::from_utf8_lossy(key).into_owned(), version })
         }
     }
+}
+
+/// The checksum that a value carries, unchecked: it differs whenever the value does.
+pub fn fingerprint(value: &[u8]) -> Option<[u8; CHECKSUM_LENGTH]> {
+    value.get(1..)?.first_chunk().copied()
 }
 
 /// It covers the key, so that a record cannot turn up under another user's name.

@@ -1,5 +1,6 @@
 use super::records::{decode, encode};
 use super::*;
+use crate::dkim::key::{AlgorithmName, KeyRecord, NamedKey, PrivateKey};
 use crate::limits::account::{Account, AccountKey};
 use crate::user_name::UserName;
 use crate::users::{NewHash, User};
@@ -215,4 +216,69 @@ impl UserStore {
         self.users.put(&mut txn, name.as_str().as_bytes(), b"\x01damaged").unwrap();
         txn.commit().unwrap();
     }
+}
+
+fn dkim_key(domain: &str, selector: &str) -> NamedKey {
+    let record = KeyRecord {
+        algorithm: AlgorithmName::Ed25519,
+        private: PrivateKey::from_seed(&[7; 32]),
+        created: 1,
+        published: None,
+    };
+    NamedKey { domain: domain.parse().unwrap(), selector: selector.parse().unwrap(), record }
+}
+
+#[test]
+fn dkim_keys_are_found_by_their_domain_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    let keys = [
+        dkim_key("example.org", "s1"),
+        dkim_key("example.org", "s2"),
+        dkim_key("example.organic", "s1"),
+        dkim_key("a.example.org", "s1"),
+    ];
+    store.add_dkim_keys(&keys).unwrap();
+    let selectors = |domain: &str| -> Vec<String> {
+        store.dkim_selectors(domain).unwrap().into_iter().map(|(selector, _)| selector).collect()
+    };
+    assert_eq!(selectors("example.org"), ["s1", "s2"]);
+    assert_eq!(selectors("example.or"), [""; 0]);
+    assert_eq!(store.dkim_count().unwrap(), 4);
+    let taken = store.add_dkim_keys(&[dkim_key("new.test", "s1"), keys[0].clone()]);
+    assert!(matches!(taken, Err(KeyChangeError::Exists(..))));
+    assert_eq!(store.dkim_count().unwrap(), 4, "all or none");
+    store.remove_dkim_key(&keys[0].domain, &keys[0].selector).unwrap();
+    assert_eq!(selectors("example.org"), ["s2"]);
+}
+
+#[test]
+fn a_change_to_a_dkim_key_shows_in_its_fingerprint() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    let key = dkim_key("example.org", "s1");
+    store.add_dkim_keys(std::slice::from_ref(&key)).unwrap();
+    let before = store.dkim_selectors("example.org").unwrap();
+    store.set_published(&key.domain, &key.selector, Some(9)).unwrap();
+    assert_ne!(store.dkim_selectors("example.org").unwrap(), before);
+    assert_eq!(store.dkim_key(&key.domain, &key.selector).unwrap().record.published, Some(9));
+}
+
+#[test]
+fn a_damaged_dkim_key_is_never_signed_with_and_can_be_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = UserStore::open(folder.path()).unwrap();
+    let key = dkim_key("example.org", "s1");
+    store.add_dkim_keys(std::slice::from_ref(&key)).unwrap();
+    let mut txn = store.env.write_txn().unwrap();
+    let name = b"example.org\0s1";
+    let mut value = store.dkim.get(&txn, name).unwrap().unwrap().to_vec();
+    *value.last_mut().unwrap() ^= 1;
+    store.dkim.put(&mut txn, name, &value).unwrap();
+    txn.commit().unwrap();
+    let error = store.dkim_key(&key.domain, &key.selector).unwrap_err().to_string();
+    assert!(error.contains("DKIM key example.org/s1 is damaged"), "{error}");
+    let listed = store.dkim_keys().unwrap();
+    assert!(matches!(listed[0].record, Err(StoreError::DamagedKey(_))));
+    store.remove_dkim_key(&key.domain, &key.selector).unwrap();
 }

@@ -127,6 +127,11 @@ pub const SENDING: &Fixed = &[
     // a login for the next hop, that stops delivery for everybody, because Postfix finds no mechanism
     // that it may use, or sends the password in clear.
     ("tls_required_enable", "no"),
+    // What was signed must leave as it is. By default Postfix rewrites 8-bit text for a next hop that
+    // does not offer 8BITMIME, and breaks lines of more than 998 bytes; both spoil a DKIM signature,
+    // whoever made it.
+    ("disable_mime_output_conversion", "yes"),
+    ("smtp_line_length_limit", "0"),
 ];
 
 pub const OPERATION: &Fixed = &[

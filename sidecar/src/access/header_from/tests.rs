@@ -125,3 +125,25 @@ fn a_million_empty_fields_take_no_memory() {
     assert!(collected.from.len() <= 2);
     assert_eq!(collected.authors(), Err(UnclearAuthor::Repeated("From")));
 }
+
+#[test]
+fn the_author_is_the_one_address_that_from_names() {
+    for (fields, expected) in [
+        (&[("From", "Alice <alice@Example.org>")][..], Some("alice@example.org")),
+        (&[("From", "a@x.test <a@x.test>")], Some("a@x.test")),
+        (&[("From", "a@x.test"), ("Sender", "b@y.test")], Some("a@x.test")),
+        (&[("From", "a@x.test, b@x.test")], None),
+        (&[("From", "b@y.test <a@x.test>")], None),
+        (&[("From", "a@x.test"), ("From", "a@x.test")], None),
+        (&[("From", "nobody")], None),
+        (&[("Sender", "a@x.test")], None),
+        (&[], None),
+    ] {
+        let mut collected = AuthorFields::default();
+        for (name, value) in fields {
+            collected.add(name.as_bytes(), value.as_bytes());
+        }
+        let author = collected.author().map(|address| address.to_string());
+        assert_eq!(author.as_deref(), expected, "{fields:?}");
+    }
+}
