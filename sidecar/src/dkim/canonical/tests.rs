@@ -86,6 +86,22 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Mostly letters, so that whole blocks are taken at once, and cut anywhere near their edges.
+    #[test]
+    fn ordinary_text_hashes_as_the_rfc_says_wherever_a_block_ends(
+        words in proptest::collection::vec(("[a-z=.]{1,90}", prop_oneof![
+            20 => Just(" "), 6 => Just("\r\n"), 1 => Just("\r\n\r\n"), 1 => Just("  "), 1 => Just("\t"),
+            1 => Just(" \r\n"), 1 => Just("\r"), 1 => Just("\n"), 1 => Just("\r\n "), 1 => Just("\u{1}"),
+        ]), 0..60),
+        piece in 1_usize..700,
+    ) {
+        let body: String = words.iter().flat_map(|(word, gap)| [word.as_str(), gap]).collect();
+        let hash = hash_in_pieces(body.as_bytes(), piece).to_vec();
+        prop_assert_eq!(hash, sha256(&by_the_book(body.as_bytes())));
+    }
+}
+
 #[test]
 fn header_fields_of_the_rfc() {
     for (name, value, expected) in [
