@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use relay_bench::benchmarks::BENCHMARKS;
 use relay_bench::plan::Plan;
@@ -69,19 +69,24 @@ fn main() -> Result<()> {
     }
 }
 
+/// One that fails is named in the end, and does not cost the figures of the others.
 fn run(plan: &Plan, output: &Path) -> Result<()> {
     std::fs::create_dir_all(output)?;
-    let mut all = Vec::new();
-    for (name, benchmark) in BENCHMARKS {
-        if plan.wants(name) {
-            let (rows, curves) = benchmark(plan)?;
-            show(&rows)?;
-            growth::plot(&curves, output)?;
-            all.extend(rows);
+    let (mut all, mut failed) = (Vec::new(), Vec::new());
+    for (name, benchmark) in BENCHMARKS.iter().filter(|(name, _)| plan.wants(name)) {
+        match benchmark(plan) {
+            Ok((rows, curves)) => {
+                show(&rows)?;
+                growth::plot(&curves, output)?;
+                all.extend(rows);
+            }
+            Err(error) => failed.push(format!("{name}: {error:#}")),
         }
     }
     std::fs::write(output.join("results.md"), report::markdown(&all))?;
-    report::write_json(&all, &output.join("results.json"))
+    report::write_json(&all, &output.join("results.json"))?;
+    ensure!(failed.is_empty(), "could not be measured:\n{}", failed.join("\n"));
+    Ok(())
 }
 
 /// Prints what is there already: a run takes a while.

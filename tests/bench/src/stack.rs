@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST};
+use relay_tests::process::Process;
 use relay_tests::relay::Relay;
 use relay_tests::requirements::Requirements;
 use relay_tests::wait;
 
 use crate::cpu::Group;
 use crate::load::{self, Load, PASSWORD, USER};
+use crate::opendkim;
 use crate::sink::CountingSink;
 
 /// Whom Postfix asks.
@@ -25,6 +27,17 @@ pub enum Variant {
     RelayShortLog,
     /// Postfix and relay-init as they are, with services that decide nothing.
     Noop,
+    /// The relay with a key of one kind for example.org.
+    Signing(Algorithm),
+    /// The relay with OpenDKIM in the milter's place, and an RSA key.
+    OpenDkim,
+}
+
+/// Of a DKIM key, in the words of `relay dkim list`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    Rsa,
+    Ed25519,
 }
 
 /// Where the queue is.
@@ -55,6 +68,7 @@ pub struct Stack<'lab> {
     postfix: Group,
     sidecar: Group,
     noop: Option<Noop>,
+    _opendkim: Option<Process>,
     // Last: it is unmounted once nobody uses it.
     _queue: Option<Mount>,
 }
@@ -78,6 +92,11 @@ impl<'lab> Stack<'lab> {
         if variant == Variant::RelayShortLog {
             settings = settings.postfix_env("LOG_DETAIL", "messages");
         }
+        match variant {
+            Variant::Signing(_) => settings = settings.sidecar_env("DKIM_REQUIRE_DNS", "false"),
+            Variant::OpenDkim => settings = opendkim::instead_of_the_milter(settings),
+            Variant::Bare | Variant::Relay | Variant::RelayShortLog | Variant::Noop => {}
+        }
         let mut relay = settings.build()?;
         let mount = match queue {
             Queue::Memory => Some(Mount::make(&relay.queue(), "mode=0755")?),
@@ -98,6 +117,11 @@ impl<'lab> Stack<'lab> {
             relay.add_user(USER, PASSWORD)?;
             None
         };
+        let opendkim = match variant {
+            Variant::Signing(algorithm) => opendkim::only_key(&relay, algorithm).map(|_| None)?,
+            Variant::OpenDkim => Some(opendkim::start(&relay, lab, &sidecar)?),
+            Variant::Bare | Variant::Relay | Variant::RelayShortLog | Variant::Noop => None,
+        };
         if variant == Variant::Bare {
             relay.postfix.take().context("Postfix is stopped")?.stop()?;
             relay.sidecar.take().context("the sidecar is stopped")?.stop()?;
@@ -105,7 +129,16 @@ impl<'lab> Stack<'lab> {
             relay.spawn_postfix()?;
             wait_for_postfix(&mut relay)?;
         }
-        Ok(Self { variant, relay, sink, postfix, sidecar, noop, _queue: mount })
+        Ok(Self {
+            variant,
+            relay,
+            sink,
+            postfix,
+            sidecar,
+            noop,
+            _opendkim: opendkim,
+            _queue: mount,
+        })
     }
 
     /// Sends so many messages and waits until all have left. Bare Postfix knows no login: there the

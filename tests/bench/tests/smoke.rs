@@ -47,6 +47,7 @@ benchmarks_work! {
     cold_logins: "cold login",
     cached_logins_beside_cold_ones: "cached beside cold login",
     policy_answers: "policy",
+    signatures: "signing",
     users: "users",
     memory: "memory",
     starts: "start",
