@@ -51,6 +51,8 @@ pub struct Config {
     pub passwords: PasswordConfig,
     pub limits: LimitsConfig,
     pub alert_webhook: Option<WebhookUrl>,
+    /// `METRICS_USERS`: how many users are counted by name.
+    pub metrics_users: usize,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,

@@ -14,10 +14,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::sync::CancellationToken;
 
-use prometheus::IntGauge;
-
 use crate::listener::Connection;
-use crate::metrics::{self, Registry};
+use crate::metrics::Registry;
 use crate::store::UserStore;
 
 /// The head of a request must have arrived by then; a scraper sends it at once.
@@ -31,7 +29,6 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
 pub struct HttpService {
     pub store: UserStore,
     pub registry: Registry,
-    pub users: IntGauge,
     /// Set once every socket is bound.
     pub ready: AtomicBool,
 }
@@ -72,10 +69,6 @@ fn respond(service: &HttpService, method: &Method, path: &str) -> Response<Full<
 }
 
 fn scrape(service: &HttpService) -> Response<Full<Bytes>> {
-    // The other metrics are worth having even when the database cannot be read.
-    if let Ok(users) = service.store.user_count() {
-        metrics::set(&service.users, users);
-    }
     match service.registry.text() {
         Ok(text) => {
             let mut response = Response::new(Full::new(Bytes::from(text)));
@@ -103,7 +96,6 @@ mod tests {
         let service = HttpService {
             store: UserStore::open(folder.path()).unwrap(),
             registry: Registry::default(),
-            users: IntGauge::new("users", "Users").unwrap(),
             ready: AtomicBool::new(false),
         };
         let status = |method: &Method, path: &str| respond(&service, method, path).status();

@@ -9,6 +9,7 @@
 mod accounts;
 mod decoded;
 mod records;
+mod usage;
 mod users;
 
 use std::convert::Infallible;

@@ -16,6 +16,7 @@ mod limits;
 mod login;
 mod logs;
 mod many_users;
+mod metrics;
 mod milter;
 mod networks;
 mod next_hops;

@@ -20,6 +20,9 @@ use crate::password::{
 };
 use crate::user_name::UserName;
 
+/// Each is two series, and their number should not depend on a typo.
+const MAX_METRICS_USERS: u32 = 1_000;
+
 impl<E: Environment> Reader<'_, E> {
     pub fn config(&mut self) -> Option<Config> {
         let access = AccessConfig {
@@ -32,6 +35,7 @@ impl<E: Environment> Reader<'_, E> {
         let passwords = self.passwords();
         let limits = self.limits();
         let alert_webhook = self.webhook();
+        let metrics_users = self.number("METRICS_USERS", 0, MAX_METRICS_USERS);
         let first_user = self.first_user();
         let log = self.log();
         let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
@@ -41,6 +45,7 @@ impl<E: Environment> Reader<'_, E> {
             passwords: passwords?,
             limits: limits?,
             alert_webhook,
+            metrics_users: metrics_users? as usize,
             data_folder,
             first_user,
             log: log?,

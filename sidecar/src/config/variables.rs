@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 28] = [
+pub const VARIABLES: [Variable; 29] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -26,6 +26,7 @@ pub const VARIABLES: [Variable; 28] = [
     variable("RATE_LIMIT_NETWORK", "none"),
     variable("SUSPEND_AFTER", "off"),
     Variable { name: "ALERT_WEBHOOK", default: "", secret: true },
+    variable("METRICS_USERS", "20"),
     variable("LOGIN_FAILURES_ADDRESS", "10/hour"),
     variable("LOGIN_FAILURES_USER", "100/day"),
     variable("LOGIN_TRUST_DAYS", "14"),
@@ -79,7 +80,7 @@ pub const OF_RELAY_INIT: [&str; 27] = [
 ];
 
 /// Any name that begins like this was meant for us.
-const OUR_PREFIXES: [&str; 12] = [
+const OUR_PREFIXES: [&str; 13] = [
     "RELAY_",
     "RELAYHOST",
     "SMTP_",
@@ -92,6 +93,7 @@ const OUR_PREFIXES: [&str; 12] = [
     "RATE_LIMIT",
     "LOGIN_",
     "SUSPEND_",
+    "METRICS_",
 ];
 
 /// The default of a variable; empty if there is none.

@@ -18,6 +18,7 @@ use super::session::{Message, Session};
 use crate::access::{Action, Verdict};
 use crate::addresses;
 use crate::decision::Decider;
+use crate::decision::metrics::Asker;
 use crate::labels::Label;
 use crate::printable::Printable;
 use crate::reply::Reply;
@@ -133,9 +134,8 @@ fn go_on(session: &Session, no_reply: ProtoOpts) -> Status {
 async fn end_of_message(service: &MilterService, context: &mut EomContext<Session>) -> Status {
     let queue_id = text(context.macros.get(c"i"));
     let Some(session) = &mut context.data else { return Status::Tempfail };
-    let status = match service.decider.answer(rules::question(session)).await {
+    let status = match service.decider.answer(Asker::Milter, rules::question(session)).await {
         Ok(verdict) => {
-            service.decider.metrics.count(Service::Milter, &verdict);
             log_decision(session, &queue_id, &verdict);
             match verdict.action {
                 Action::Permit => Status::Continue,
