@@ -24,6 +24,7 @@ mod open_relay;
 mod parameters;
 mod passwords;
 mod postfix_log;
+mod prometheus;
 mod queue;
 mod reference_clients;
 mod sasl_protocol;
