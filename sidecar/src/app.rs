@@ -45,7 +45,7 @@ use metrics::Metrics;
 ///
 /// Only at start: a socket in use, a database that cannot be opened.
 pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
-    let metrics = Metrics::register(config.metrics_users)?;
+    let metrics = Metrics::register(config.http.users)?;
     let sockets = config.sockets.clone();
     let counts = metrics.services.clone();
     let sasl = Listener::bind(&sockets.sasl, Service::Sasl, &counts).await?;
@@ -143,6 +143,8 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         http: Arc::new(HttpService {
             store: store.clone(),
             registry: metrics.registry.clone(),
+            token: config.http.token,
+            tls: config.http.tls,
             ready: AtomicBool::new(false),
         }),
         ledger,

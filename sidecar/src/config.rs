@@ -14,6 +14,8 @@ use ipnet::IpNet;
 
 use crate::access::senders::SenderPattern;
 use crate::alerts::WebhookUrl;
+use crate::http::access::Token;
+use crate::http::tls::Tls;
 use crate::limits::guessing::GuessLimits;
 use crate::limits::limit::{DefaultLimits, Limits};
 use crate::listener::Endpoint;
@@ -51,8 +53,7 @@ pub struct Config {
     pub passwords: PasswordConfig,
     pub limits: LimitsConfig,
     pub alert_webhook: Option<WebhookUrl>,
-    /// `METRICS_USERS`: how many users are counted by name.
-    pub metrics_users: usize,
+    pub http: HttpConfig,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,
@@ -85,6 +86,15 @@ pub struct Sockets {
     pub http: Endpoint,
     /// A datagram socket on which relay-init reports what Postfix does.
     pub events: PathBuf,
+}
+
+/// What the metrics tell, and whom.
+#[derive(Debug)]
+pub struct HttpConfig {
+    /// How many users are counted by name.
+    pub users: usize,
+    pub token: Option<Token>,
+    pub tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -155,14 +165,16 @@ impl Config {
         limits.ok_or(Mistakes(reader.mistakes))
     }
 
-    /// Where `/readyz` is, for the health check.
+    /// Where `/readyz` is, and whether behind TLS, for the health check.
     ///
     /// # Errors
     ///
     /// When `HTTP_LISTEN` is no endpoint.
-    pub fn http(environment: &impl Environment) -> Result<Endpoint, Mistakes> {
+    pub fn readyz(environment: &impl Environment) -> Result<(Endpoint, bool), Mistakes> {
         let mut reader = Reader::new(environment);
-        reader.endpoint("HTTP_LISTEN").ok_or(Mistakes(reader.mistakes))
+        let is_encrypted = reader.value("METRICS_TLS_CERT").is_some();
+        let endpoint = reader.endpoint("HTTP_LISTEN").ok_or(Mistakes(reader.mistakes))?;
+        Ok((endpoint, is_encrypted))
     }
 }
 

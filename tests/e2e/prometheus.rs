@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
+use relay_tests::authority::Authority;
 use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::prometheus::{Prometheus, deploy, promtool};
 use relay_tests::relay::Relay;
+use relay_tests::sidecar::{GROUP, USER};
 use relay_tests::smtp::Mechanism;
 use relay_tests::wait::{A_WHILE, until};
 use serde_json::Value;
@@ -87,7 +89,7 @@ fn prometheus_scrapes_a_relay_runs_every_rule_and_answers_every_query() -> Resul
 
         let folder = lab.evidence.directory()?.join("prometheus");
         let log = lab.evidence.log("prometheus.log")?;
-        let prometheus = Prometheus::start(relay.namespace(), &folder, &log)?;
+        let prometheus = Prometheus::start(relay.namespace(), &folder, &log, "")?;
         let rules = until("every rule to be evaluated", A_WHILE, || {
             let rules = prometheus.rules().ok()?;
             (!rules.iter().any(|rule| rule["health"] == "unknown")).then_some(rules)
@@ -117,6 +119,49 @@ fn prometheus_scrapes_a_relay_runs_every_rule_and_answers_every_query() -> Resul
         let rules = std::fs::read_to_string(deploy().join("prometheus/relay.rules.yml"))?;
         let unknown: Vec<_> = metrics_in(&rules).difference(&documentation).cloned().collect();
         assert!(unknown.is_empty(), "{unknown:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn metrics_behind_a_token_and_tls_are_scraped_by_who_has_both() -> Result<()> {
+    in_a_lab(|lab| {
+        const TOKEN: &str = "0123456789abcdef";
+        lab.evidence.secret(TOKEN);
+        let mut relay = lab.relay().build()?;
+        let authority = Authority::new()?;
+        let [certificate, key] =
+            ["metrics.pem", "metrics.key"].map(|name| relay.users().join(name));
+        authority.write_pair("relay.test", &certificate, &key)?;
+        for path in [&certificate, &key] {
+            std::os::unix::fs::chown(path, Some(USER), Some(GROUP))?;
+        }
+        relay.set_sidecar_env("METRICS_TOKEN", TOKEN);
+        relay.set_sidecar_env("METRICS_TLS_CERT", &certificate.display().to_string());
+        relay.set_sidecar_env("METRICS_TLS_KEY", &key.display().to_string());
+        let _sidecar = relay.place().spawn(&lab.evidence.log("sidecar.log")?)?;
+        until("the health check to succeed over TLS", A_WHILE, || {
+            let checked = relay.place().run(&["healthcheck"], "").ok()?;
+            checked.status.success().then_some(())
+        })?;
+
+        let access = |token: &str| {
+            format!(
+                "    scheme: https\n    tls_config: {{ca_file: ca.pem, server_name: relay.test}}\n    \
+                 authorization: {{credentials: {token}}}\n"
+            )
+        };
+        let start = |name: &str, token: &str| {
+            let folder = lab.evidence.directory()?.join(name);
+            std::fs::create_dir_all(&folder)?;
+            authority.write_certificate(&folder.join("ca.pem"))?;
+            let log = lab.evidence.log(&format!("{name}.log"))?;
+            Prometheus::start(relay.namespace(), &folder, &log, &access(token))
+        };
+        let prometheus = start("prometheus", TOKEN)?;
+        assert!(!prometheus.query("relay_build_info")?.is_empty());
+        drop(prometheus);
+        assert!(start("stranger", "0123456789abcdee").is_err());
         Ok(())
     })
 }

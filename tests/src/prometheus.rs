@@ -49,10 +49,10 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts it with the configuration for operators, of which only the target and the intervals are
-    /// changed, and waits until it has scraped.
-    pub fn start(namespace: &Namespace, folder: &Path, log: &Path) -> Result<Self> {
+    /// changed, and waits until it has scraped. `access` is more of the job, such as a token.
+    pub fn start(namespace: &Namespace, folder: &Path, log: &Path, access: &str) -> Result<Self> {
         let config = std::fs::read_to_string(deploy().join("prometheus/prometheus.yml"))?;
-        let config = config.replace("sidecar:9154", "127.0.0.1:9154").replace("15s", "1s");
+        let config = config.replace("sidecar:9154", "127.0.0.1:9154").replace("15s", "1s") + access;
         std::fs::create_dir_all(folder)?;
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config)?;

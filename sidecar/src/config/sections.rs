@@ -6,10 +6,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::reader::Reader;
-use super::{AccessConfig, Config, Environment, FirstUser, LimitsConfig, PasswordConfig, Sockets};
+use super::{
+    AccessConfig, Config, Environment, FirstUser, HttpConfig, LimitsConfig, PasswordConfig, Sockets,
+};
 use crate::access::networks;
 use crate::access::senders::{SenderPattern, canonical_domain};
 use crate::alerts::WebhookUrl;
+use crate::http::access::Token;
+use crate::http::tls::{self, Tls};
 use crate::limits::guessing::GuessLimits;
 use crate::limits::limit::DefaultLimits;
 use crate::listener::Endpoint;
@@ -35,7 +39,7 @@ impl<E: Environment> Reader<'_, E> {
         let passwords = self.passwords();
         let limits = self.limits();
         let alert_webhook = self.webhook();
-        let metrics_users = self.number("METRICS_USERS", 0, MAX_METRICS_USERS);
+        let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
         let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
@@ -45,7 +49,7 @@ impl<E: Environment> Reader<'_, E> {
             passwords: passwords?,
             limits: limits?,
             alert_webhook,
-            metrics_users: metrics_users? as usize,
+            http: http?,
             data_folder,
             first_user,
             log: log?,
@@ -76,6 +80,28 @@ impl<E: Environment> Reader<'_, E> {
             }
         };
         Some(Sockets { sasl, policy, milter, http, events })
+    }
+
+    fn http(&mut self) -> Option<HttpConfig> {
+        let users = self.number("METRICS_USERS", 0, MAX_METRICS_USERS);
+        let token = self.secret("METRICS_TOKEN").and_then(|text| {
+            let mistake = |mistake| self.mistakes.push(format!("METRICS_TOKEN: {mistake}"));
+            Token::parse(&text).map_err(mistake).ok()
+        });
+        let files = ["METRICS_TLS_CERT", "METRICS_TLS_KEY"].map(|name| self.value(name));
+        let tls = match files.map(|path| path.map(PathBuf::from)) {
+            [None, None] => None,
+            [Some(certificate), Some(key)] => {
+                let started = Tls::start(tls::Files { certificate, key });
+                started.map_err(|mistake| self.mistakes.push(mistake)).ok()
+            }
+            [_, _] => {
+                let mistake = "METRICS_TLS_CERT and METRICS_TLS_KEY: set both, or neither";
+                self.mistakes.push(mistake.to_owned());
+                None
+            }
+        };
+        Some(HttpConfig { users: users? as usize, token, tls })
     }
 
     fn passwords(&mut self) -> Option<PasswordConfig> {

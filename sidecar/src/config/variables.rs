@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 29] = [
+pub const VARIABLES: [Variable; 32] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -27,6 +27,9 @@ pub const VARIABLES: [Variable; 29] = [
     variable("SUSPEND_AFTER", "off"),
     Variable { name: "ALERT_WEBHOOK", default: "", secret: true },
     variable("METRICS_USERS", "20"),
+    Variable { name: "METRICS_TOKEN", default: "", secret: true },
+    variable("METRICS_TLS_CERT", ""),
+    variable("METRICS_TLS_KEY", ""),
     variable("LOGIN_FAILURES_ADDRESS", "10/hour"),
     variable("LOGIN_FAILURES_USER", "100/day"),
     variable("LOGIN_TRUST_DAYS", "14"),
