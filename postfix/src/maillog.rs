@@ -7,9 +7,10 @@
 //! a message are kept longest.
 //!
 //! Lines are read in bursts. Deliveries are also parsed ([`mod@line`]) and sent to the sidecar as events
-//! ([`events`]); with LOG_DETAIL=messages, [`detail`] makes one line of those that a message takes.
+//! ([`events`]), and [`report`] tells it of the queue and of Postfix; with LOG_DETAIL=messages, [`detail`] makes one line of those that a message takes.
 
 pub mod detail;
+mod encryption;
 pub mod events;
 mod fields;
 pub mod format;
@@ -18,4 +19,5 @@ mod message;
 mod output;
 pub mod pump;
 pub mod redact;
+pub mod report;
 mod store;

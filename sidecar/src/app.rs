@@ -1,5 +1,6 @@
 //! The only wiring: who gets which handle. Sockets are bound before anything slow.
 
+mod database;
 mod first_user;
 pub mod metrics;
 mod scan;
@@ -50,7 +51,7 @@ use metrics::Metrics;
 ///
 /// Only at start: a socket in use, a database that cannot be opened.
 pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
-    let metrics = Metrics::register()?;
+    let metrics = Metrics::register(config.http.users)?;
     let sockets = config.sockets.clone();
     let counts = metrics.services.clone();
     let sasl = Listener::bind(&sockets.sasl, Service::Sasl, &counts).await?;
@@ -69,7 +70,7 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
-    shutdown.tasks.spawn(events::count(events, metrics.deliveries, stopping.clone()));
+    shutdown.tasks.spawn(events::count(events, metrics.events, stopping.clone()));
     serve_sasl(sasl, services.sasl, &shutdown);
     serve_policy(policy, services.decider, counts, &shutdown);
     serve_milter(milter, &services.milter, &shutdown);
@@ -81,7 +82,7 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     );
     let keys_kept = upkeep::run(services.store.clone(), dkim.domains, dkim.rules, stopping.clone());
     tokio::spawn(keys_kept);
-    scan::start(services.store, stopping);
+    scan::start(services.store, metrics.decisions.suspended, stopping);
 
     let signal = shutdown.signalled().await.context("installing signal handlers")?;
     services.http.ready.store(false, Ordering::Release);
@@ -142,19 +143,18 @@ fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
     });
     let services = metrics.services.clone();
     let rewriting = rewriting(&store, config.dkim.rules, config.headers, metrics)?;
+    let auth = metrics.auth.clone();
+    let sasl = Arc::new(SaslService::new(authenticator, auth, services.clone(), REFUSAL_DELAY));
+    metrics.watch(&store, &sasl);
     Ok(Services {
-        sasl: Arc::new(SaslService::new(
-            authenticator,
-            metrics.auth.clone(),
-            services.clone(),
-            REFUSAL_DELAY,
-        )),
+        sasl,
         milter: Arc::new(MilterService { decider: Arc::clone(&decider), services, rewriting }),
         decider,
         http: Arc::new(HttpService {
             store: store.clone(),
             registry: metrics.registry.clone(),
-            users: metrics.users.clone(),
+            token: config.http.token,
+            tls: config.http.tls,
             ready: AtomicBool::new(false),
         }),
         ledger,

@@ -51,6 +51,10 @@ impl<K: Hash + Eq, V> BoundedMap<K, V> {
         self.young.get_mut(key)
     }
 
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.young.values().chain(self.old.values())
+    }
+
     pub fn entries(&self) -> usize {
         self.young.len() + self.old.len()
     }

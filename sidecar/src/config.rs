@@ -17,6 +17,8 @@ use crate::access::senders::SenderPattern;
 use crate::alerts::WebhookUrl;
 use crate::dkim::choice::Rules as DkimRules;
 use crate::dkim::names::Domain;
+use crate::http::access::Token;
+use crate::http::tls::Tls;
 use crate::limits::guessing::GuessLimits;
 use crate::limits::limit::{DefaultLimits, Limits};
 use crate::listener::Endpoint;
@@ -57,6 +59,7 @@ pub struct Config {
     pub dkim: DkimConfig,
     pub headers: HeaderRules,
     pub alert_webhook: Option<WebhookUrl>,
+    pub http: HttpConfig,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,
@@ -96,6 +99,15 @@ pub struct Sockets {
     pub http: Endpoint,
     /// A datagram socket on which relay-init reports what Postfix does.
     pub events: PathBuf,
+}
+
+/// What the metrics tell, and whom.
+#[derive(Debug)]
+pub struct HttpConfig {
+    /// How many users are counted by name.
+    pub users: usize,
+    pub token: Option<Token>,
+    pub tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -166,14 +178,16 @@ impl Config {
         limits.ok_or(Mistakes(reader.mistakes))
     }
 
-    /// Where `/readyz` is, for the health check.
+    /// Where `/readyz` is, and whether behind TLS, for the health check.
     ///
     /// # Errors
     ///
     /// When `HTTP_LISTEN` is no endpoint.
-    pub fn http(environment: &impl Environment) -> Result<Endpoint, Mistakes> {
+    pub fn readyz(environment: &impl Environment) -> Result<(Endpoint, bool), Mistakes> {
         let mut reader = Reader::new(environment);
-        reader.endpoint("HTTP_LISTEN").ok_or(Mistakes(reader.mistakes))
+        let is_encrypted = reader.value("METRICS_TLS_CERT").is_some();
+        let endpoint = reader.endpoint("HTTP_LISTEN").ok_or(Mistakes(reader.mistakes))?;
+        Ok((endpoint, is_encrypted))
     }
 }
 

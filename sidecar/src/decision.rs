@@ -4,24 +4,25 @@
 //! policy hears at RCPT whether there is room, the milter charges the message at end of message,
 //! where it is accepted.
 
+pub mod metrics;
+mod top;
+pub mod users;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-
-use prometheus::IntCounter;
+use std::time::Instant;
 
 use crate::access::header_from::UnclearAuthor;
 use crate::access::senders::{Address, EnvelopeSender};
-use crate::access::{self, Action, Facts, Reason, Rules, Verdict};
+use crate::access::{self, Action, Facts, Rules, Verdict};
 use crate::alerts::Alerts;
 use crate::clock::now;
 use crate::gateways::Gateways;
-use crate::labels::Label;
 use crate::ledger::{Charged, Ledger, Subject};
-use crate::metrics::{Counters, LabelSet, Registry};
-use crate::service::Service;
 use crate::store::{ChangeError, StoreError, UserStore};
 use crate::user_name::UserName;
-use crate::users::{self, User};
+use crate::users::{self as user_records, User};
+use metrics::{Asker, DecisionMetrics};
 
 /// May this client relay this message?
 #[derive(Debug)]
@@ -59,13 +60,24 @@ pub struct Decider {
 }
 
 impl Decider {
-    /// Decides, with the user as the database has it now.
+    /// Decides, with the user as the database has it now, and counts the answer.
     ///
     /// # Errors
     ///
     /// When the database cannot be read. There is no answer then; a guess could relay mail that
     /// must not be relayed.
-    pub async fn answer(&self, question: Question<'_>) -> Result<Verdict, StoreError> {
+    pub async fn answer(
+        &self,
+        asker: Asker,
+        question: Question<'_>,
+    ) -> Result<Verdict, StoreError> {
+        let started = Instant::now();
+        let verdict = self.decide(question).await?;
+        self.metrics.decided(asker, verdict.reason, started.elapsed());
+        Ok(verdict)
+    }
+
+    async fn decide(&self, question: Question<'_>) -> Result<Verdict, StoreError> {
         let now = now();
         let name = question.user.and_then(UserName::from_bytes);
         let user = match &name {
@@ -82,9 +94,9 @@ impl Decider {
         let facts = Facts {
             client: question.client,
             client_is_gateway: question.client.is_some_and(|client| self.gateways.contains(client)),
-            login: question
-                .user
-                .map(|name| users::login(name, user.as_deref(), question.client, up_to_date, now)),
+            login: question.user.map(|name| {
+                user_records::login(name, user.as_deref(), question.client, up_to_date, now)
+            }),
             tls: question.tls,
             sender: question.sender,
             authors: question.authors,
@@ -101,8 +113,16 @@ impl Decider {
             Stage::Other => Charged::Within,
         };
         match charged {
-            Charged::Within => Ok(verdict),
-            Charged::Exceeded(exceeded) => Ok(access::over_limit(&exceeded.limit)),
+            Charged::Within => {
+                if let Stage::Message { recipients } = question.stage {
+                    self.metrics.accepted(now, name.as_ref(), recipients);
+                }
+                Ok(verdict)
+            }
+            Charged::Exceeded(exceeded) => {
+                self.metrics.limit_hit(name.as_ref(), &exceeded.limit);
+                Ok(access::over_limit(&exceeded.limit))
+            }
             Charged::OverCeiling => {
                 if let Some(name) = name {
                     self.suspend(name, question.client).await?;
@@ -149,61 +169,8 @@ impl Decider {
             "user suspended for trying to send more than SUSPEND_AFTER allows; the password may be \
              stolen: change it, then run relay user enable {name}"
         );
-        self.metrics.suspended.inc();
         self.alerts.suspended(&name, &client, now());
+        self.metrics.user_suspended(name);
         Ok(())
-    }
-}
-
-/// Verdicts by service and reason.
-#[derive(Debug, Clone)]
-pub struct DecisionMetrics {
-    decisions: Counters<Answer>,
-    suspended: IntCounter,
-}
-
-impl DecisionMetrics {
-    /// # Errors
-    ///
-    /// When a name is taken.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
-            decisions: registry.counters("relay_decisions_total", "Answers to Postfix")?,
-            suspended: registry
-                .counter("relay_users_suspended_total", "Users suspended by SUSPEND_AFTER")?,
-        })
-    }
-
-    pub fn count(&self, service: Service, verdict: &Verdict) {
-        self.decisions.inc(Answer { service, reason: verdict.reason });
-    }
-}
-
-/// The labels of an answer; the action follows from the reason.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    service: Service,
-    reason: Reason,
-}
-
-/// Those that answer.
-const ANSWERING: [Service; 2] = [Service::Policy, Service::Milter];
-
-impl LabelSet for Answer {
-    const NAMES: &'static [&'static str] = &["service", "action", "reason"];
-
-    fn all() -> impl Iterator<Item = Self> {
-        ANSWERING.iter().flat_map(|service| {
-            Reason::ALL.iter().map(|reason| Self { service: *service, reason: *reason })
-        })
-    }
-
-    fn words(self) -> Vec<&'static str> {
-        vec![self.service.label(), self.reason.action(), self.reason.label()]
-    }
-
-    fn place(self) -> usize {
-        let service = ANSWERING.iter().position(|service| *service == self.service);
-        service.unwrap_or_default() * Reason::ALL.len() + self.reason.index()
     }
 }

@@ -2,105 +2,75 @@
 //! JSON objects, one on a line.
 //!
 //! Best effort on both sides: what cannot be read is skipped, and nothing waits for it. relay-init's
-//! `events.rs` has the format; only deliveries are counted here.
+//! `events.rs` and `report.rs` have the format.
+
+pub mod deliveries;
+pub mod postfix;
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Deserialize;
 use tokio::net::UnixDatagram;
 use tokio_util::sync::CancellationToken;
 
-use crate::labels::{Label, label_enum};
-use crate::metrics::{Counters, Registry};
+use crate::metrics::Registry;
+use deliveries::{Delivery, DeliveryMetrics};
+use postfix::{PostfixMetrics, Queues, Report};
 
 /// relay-init sends at most 16 KiB.
 const MAX_DATAGRAM: usize = 16 * 1024;
 
-label_enum! {
-    /// How a delivery to one recipient ended.
-    pub enum Status("status") {
-        Sent = "sent",
-        Deferred = "deferred",
-        Bounced = "bounced",
-        Other = "other",
-    }
+#[derive(Debug, Clone)]
+pub struct EventMetrics {
+    deliveries: DeliveryMetrics,
+    pub postfix: Arc<PostfixMetrics>,
 }
 
-impl Status {
-    fn of(word: &str) -> Self {
-        Self::ALL.iter().copied().find(|status| status.label() == word).unwrap_or(Self::Other)
+impl EventMetrics {
+    /// # Errors
+    ///
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            deliveries: DeliveryMetrics::register(registry)?,
+            postfix: Arc::new(PostfixMetrics::register(registry)?),
+        })
     }
-}
 
-label_enum! {
-    /// Why a delivery failed, by the subject of its enhanced status code (RFC 3463 section 3).
-    pub enum Cause("cause") {
-        None = "none",
-        Address = "address",
-        Mailbox = "mailbox",
-        System = "system",
-        Network = "network",
-        Protocol = "protocol",
-        Content = "content",
-        /// No TLS, or a certificate that does not prove the next hop's name.
-        Tls = "tls",
-        Policy = "policy",
-        Other = "other",
-    }
-}
-
-impl Cause {
-    fn of(enhanced_status_code: &str) -> Self {
-        let mut parts = enhanced_status_code.split('.');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some("2"), ..) => Self::None,
-            (_, Some("1"), _) => Self::Address,
-            (_, Some("2"), _) => Self::Mailbox,
-            (_, Some("3"), _) => Self::System,
-            (_, Some("4"), _) => Self::Network,
-            (_, Some("5"), _) => Self::Protocol,
-            (_, Some("6"), _) => Self::Content,
-            // Postfix: 4.7.4 when TLS is not offered, 4.7.5 for a certificate.
-            (Some("4"), Some("7"), Some("4" | "5")) => Self::Tls,
-            (_, Some("7"), _) => Self::Policy,
-            _ => Self::Other,
+    /// Counts what a datagram tells.
+    fn count(&self, datagram: &[u8], now: Instant) {
+        for event in datagram.split(|byte| *byte == b'\n').filter_map(Event::read) {
+            self.postfix.heard(now);
+            match event {
+                Event::Delivery(delivery) => self.deliveries.count(&delivery),
+                Event::Queue { queues } => self.postfix.queues(&queues),
+                Event::Postfix(report) => self.postfix.report(report),
+            }
         }
     }
 }
 
-/// Deliveries by status and cause.
-#[derive(Debug, Clone)]
-pub struct DeliveryMetrics(Counters<(Status, Cause)>);
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    #[serde(borrow)]
+    Delivery(Delivery<'a>),
+    Queue {
+        queues: Queues,
+    },
+    Postfix(Report),
+}
 
-impl DeliveryMetrics {
-    /// # Errors
-    ///
-    /// When the name is taken.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let help = "Deliveries by Postfix, one for each recipient";
-        Ok(Self(registry.counters("relay_deliveries_total", help)?))
+impl<'a> Event<'a> {
+    /// `None` for what is not an event, or none that this version knows.
+    fn read(line: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
     }
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    event: &'a str,
-    #[serde(default)]
-    status: &'a str,
-    #[serde(default)]
-    dsn: &'a str,
-}
-
-/// The deliveries that a datagram reports.
-fn deliveries(datagram: &[u8]) -> impl Iterator<Item = (Status, Cause)> {
-    datagram.split(|byte| *byte == b'\n').filter_map(delivery)
-}
-
-fn delivery(line: &[u8]) -> Option<(Status, Cause)> {
-    let event: Event<'_> = serde_json::from_slice(line).ok()?;
-    (event.event == "delivery").then(|| (Status::of(event.status), Cause::of(event.dsn)))
-}
-
 /// Counts until the process stops.
-pub async fn count(socket: UnixDatagram, metrics: DeliveryMetrics, stopping: CancellationToken) {
+pub async fn count(socket: UnixDatagram, metrics: EventMetrics, stopping: CancellationToken) {
     let mut datagram = vec![0; MAX_DATAGRAM];
     loop {
         let length = tokio::select! {
@@ -109,11 +79,10 @@ pub async fn count(socket: UnixDatagram, metrics: DeliveryMetrics, stopping: Can
         };
         match length {
             Ok(length) => {
-                let datagram = datagram.get(..length).unwrap_or_default();
-                deliveries(datagram).for_each(|delivery| metrics.0.inc(delivery));
+                metrics.count(datagram.get(..length).unwrap_or_default(), Instant::now());
             }
             Err(error) => {
-                tracing::error!(%error, "deliveries are no longer counted");
+                tracing::error!(%error, "Postfix's deliveries and its queue are no longer counted");
                 return;
             }
         }
@@ -125,35 +94,21 @@ mod tests {
     use super::*;
     use crate::listener::bind_unix;
 
-    #[test]
-    fn deliveries_are_sorted_by_status_and_cause() {
-        let cases = [
-            ("sent", "2.0.0", Status::Sent, Cause::None),
-            ("deferred", "4.4.1", Status::Deferred, Cause::Network),
-            ("deferred", "4.7.5", Status::Deferred, Cause::Tls),
-            ("deferred", "4.7.4", Status::Deferred, Cause::Tls),
-            ("bounced", "5.7.1", Status::Bounced, Cause::Policy),
-            ("bounced", "5.1.1", Status::Bounced, Cause::Address),
-            ("bounced", "5.2.2", Status::Bounced, Cause::Mailbox),
-            ("expired", "4.4.7", Status::Other, Cause::Network),
-            ("deferred", "nonsense", Status::Deferred, Cause::Other),
-        ];
-        for (status, dsn, expected_status, expected_cause) in cases {
-            let json = format!(
-                "{{\"v\":2,\"event\":\"delivery\",\"status\":\"{status}\",\"dsn\":\"{dsn}\",\"delay\":0.5}}"
-            );
-            assert_eq!(
-                delivery(json.as_bytes()),
-                Some((expected_status, expected_cause)),
-                "{json}"
-            );
-        }
-    }
+    /// As relay-init sends them.
+    const EVENTS: [&str; 3] = [
+        r#"{"v":2,"event":"delivery","time":"2026-11-23T05:10:16.123Z","level":"info","service":"smtp","pid":7,"queue_id":"4hLkX53kNtzjk","to":"\"\\\"\"@c","relay":"mx.google.com[192.0.2.1]:25","delays":"0/0/0/0","dsn":"4.7.5","status":"deferred","reason":"x","delay":0.5,"encrypted":true}"#,
+        r#"{"v":2,"event":"queue","time":"2026-11-23T05:10:16.123Z","queues":{"hold":{"count":1,"bytes":7,"oldest_seconds":3}}}"#,
+        r#"{"v":2,"event":"postfix","time":"2026-11-23T05:10:16.123Z","version":"3.10.13","lost":0,"certificates":{"server":1795435200},"volume":{"size":10,"free":5}}"#,
+    ];
 
     #[test]
-    fn anything_but_a_delivery_is_skipped() {
-        for text in ["", "{", "[]", "{\"event\":\"queue\",\"queues\":{}}", "{\"v\":1}", "\u{0}"] {
-            assert_eq!(delivery(text.as_bytes()), None, "{text}");
+    fn the_events_of_relay_init_are_read_and_anything_else_is_skipped() {
+        for event in EVENTS {
+            assert!(Event::read(event.as_bytes()).is_some(), "{event}");
+        }
+        let others = ["", "{", "[]", "{\"event\":\"new\"}", "{\"v\":1}", "\u{0}"];
+        for text in others {
+            assert_eq!(Event::read(text.as_bytes()), None, "{text}");
         }
     }
 
@@ -165,16 +120,21 @@ mod tests {
         drop(bind());
         let socket = bind();
         let registry = Registry::default();
-        let metrics = DeliveryMetrics::register(&registry).unwrap();
+        let metrics = EventMetrics::register(&registry).unwrap();
         let stopping = CancellationToken::new();
         let counting = tokio::spawn(count(socket, metrics, stopping.clone()));
         let sender = UnixDatagram::unbound().unwrap();
-        let json = "{\"event\":\"delivery\",\"status\":\"deferred\",\"dsn\":\"4.7.5\"}\n";
-        sender.send_to(json.repeat(3).as_bytes(), &path).await.unwrap();
-        let expected = "relay_deliveries_total{cause=\"tls\",status=\"deferred\"} 3";
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        while !String::from_utf8(registry.text().unwrap()).unwrap().contains(expected) {
-            assert!(std::time::Instant::now() < deadline, "not counted");
+        let datagram = [EVENTS[0], EVENTS[1], EVENTS[0], EVENTS[2], EVENTS[0]].join("\n");
+        sender.send_to(datagram.as_bytes(), &path).await.unwrap();
+        let expected = [
+            "relay_deliveries_total{cause=\"tls\",status=\"deferred\"} 3",
+            "relay_queue_bytes{queue=\"hold\"} 7",
+            "relay_postfix_info{version=\"3.10.13\"} 1",
+        ];
+        let deadline = Instant::now() + std::time::Duration::from_secs(5);
+        let text = || String::from_utf8(registry.text().unwrap()).unwrap();
+        while !expected.iter().all(|series| text().contains(series)) {
+            assert!(Instant::now() < deadline, "not counted: {}", text());
             tokio::task::yield_now().await;
         }
         stopping.cancel();

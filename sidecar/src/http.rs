@@ -1,23 +1,30 @@
 //! `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for Prometheus and health checks.
+//!
+//! With METRICS_TOKEN only who has it may see the metrics. The other two tell no more than whether
+//! the process is well, to anybody: whoever checks that has no token.
+
+pub mod access;
+pub mod tls;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use access::Token;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tls::Tls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use prometheus::IntGauge;
-
 use crate::listener::Connection;
-use crate::metrics::{self, Registry};
+use crate::metrics::Registry;
 use crate::store::UserStore;
 
 /// The head of a request must have arrived by then; a scraper sends it at once.
@@ -31,15 +38,32 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
 pub struct HttpService {
     pub store: UserStore,
     pub registry: Registry,
-    pub users: IntGauge,
+    pub token: Option<Token>,
+    pub tls: Option<Tls>,
     /// Set once every socket is bound.
     pub ready: AtomicBool,
 }
 
 /// Serves one connection until the peer closes it or the process stops.
 pub async fn serve(stream: Connection, service: Arc<HttpService>, stopping: CancellationToken) {
-    let respond = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&service, request.method(), request.uri().path());
+    match &service.tls {
+        None => serve_http(stream, &service, stopping).await,
+        Some(tls) => {
+            if let Some(stream) = tls.accept(stream).await {
+                serve_http(stream, &service, stopping).await;
+            }
+        }
+    }
+}
+
+async fn serve_http<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    service: &HttpService,
+    stopping: CancellationToken,
+) {
+    let respond = service_fn(|request: Request<Incoming>| {
+        let path = request.uri().path();
+        let response = respond(service, request.method(), path, request.headers());
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -55,11 +79,21 @@ pub async fn serve(stream: Connection, service: Arc<HttpService>, stopping: Canc
     }
 }
 
-fn respond(service: &HttpService, method: &Method, path: &str) -> Response<Full<Bytes>> {
+fn respond(
+    service: &HttpService,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
     match path {
+        "/metrics" if service.token.as_ref().is_some_and(|token| !token.is_in(headers)) => {
+            let mut response = plain(StatusCode::UNAUTHORIZED, "METRICS_TOKEN is needed\n");
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
         "/metrics" => scrape(service),
         "/healthz" => match service.store.user_count() {
             Ok(_) => plain(StatusCode::OK, "ok\n"),
@@ -72,14 +106,10 @@ fn respond(service: &HttpService, method: &Method, path: &str) -> Response<Full<
 }
 
 fn scrape(service: &HttpService) -> Response<Full<Bytes>> {
-    // The other metrics are worth having even when the database cannot be read.
-    if let Ok(users) = service.store.user_count() {
-        metrics::set(&service.users, users);
-    }
     match service.registry.text() {
         Ok(text) => {
             let mut response = Response::new(Full::new(Bytes::from(text)));
-            let format = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+            let format = HeaderValue::from_static("text/plain; version=0.0.4");
             response.headers_mut().insert(CONTENT_TYPE, format);
             response
         }
@@ -100,14 +130,19 @@ mod tests {
     #[test]
     fn paths_and_their_status() {
         let folder = tempfile::tempdir().unwrap();
-        let service = HttpService {
+        let mut service = HttpService {
             store: UserStore::open(folder.path()).unwrap(),
             registry: Registry::default(),
-            users: IntGauge::new("users", "Users").unwrap(),
+            token: None,
+            tls: None,
             ready: AtomicBool::new(false),
         };
-        let status = |method: &Method, path: &str| respond(&service, method, path).status();
-        assert_eq!(status(&Method::GET, "/readyz"), StatusCode::SERVICE_UNAVAILABLE);
+        let without = HeaderMap::new();
+        let status = |service: &HttpService, method: &Method, path: &str| {
+            respond(service, method, path, &without).status()
+        };
+        let unready = status(&service, &Method::GET, "/readyz");
+        assert_eq!(unready, StatusCode::SERVICE_UNAVAILABLE);
         service.ready.store(true, Ordering::Release);
         for (method, path, expected) in [
             (Method::GET, "/readyz", StatusCode::OK),
@@ -117,7 +152,15 @@ mod tests {
             (Method::GET, "/", StatusCode::NOT_FOUND),
             (Method::POST, "/metrics", StatusCode::METHOD_NOT_ALLOWED),
         ] {
-            assert_eq!(status(&method, path), expected, "{method} {path}");
+            assert_eq!(status(&service, &method, path), expected, "{method} {path}");
+        }
+        service.token = Token::parse(&"0123456789abcdef".to_owned().into()).ok();
+        for (path, expected) in [
+            ("/metrics", StatusCode::UNAUTHORIZED),
+            ("/readyz", StatusCode::OK),
+            ("/healthz", StatusCode::OK),
+        ] {
+            assert_eq!(status(&service, &Method::GET, path), expected, "{path}");
         }
     }
 }

@@ -4,20 +4,44 @@
 //! and `app` puts them together. Every series exists from the first scrape on, and is looked up
 //! once, when it is registered.
 
-use std::marker::PhantomData;
-use std::time::Duration;
+mod series;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    TextEncoder,
 };
 
-use crate::labels::Label;
+use series::Series;
+pub use series::{Counters, Durations, Gauges, KnownGauges, LabelSet};
 
 /// All metrics of this process.
-#[derive(Debug, Clone, Default)]
-pub struct Registry(prometheus::Registry);
+#[derive(Clone, Default)]
+pub struct Registry {
+    metrics: prometheus::Registry,
+    families: Arc<Mutex<Vec<Family>>>,
+    refreshers: Arc<Mutex<Vec<Refresher>>>,
+}
+
+type Refresher = Box<dyn Fn() + Send + Sync>;
+
+/// What a metric is called, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    pub name: String,
+    pub labels: Vec<String>,
+    pub help: String,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("families", &self.families).finish_non_exhaustive()
+    }
+}
 
 /// Seconds. Below a millisecond no hash was computed; 25 ms is one hash; 6 s is the longest wait.
 const BUCKETS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0];
@@ -29,9 +53,20 @@ impl Registry {
     ///
     /// When a metric is inconsistent, which would be a mistake of ours.
     pub fn text(&self) -> prometheus::Result<Vec<u8>> {
+        lock(&self.refreshers).iter().for_each(|refresh| refresh());
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.0.gather(), &mut text)?;
+        TextEncoder::new().encode(&self.metrics.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// Has this called before every scrape, to set gauges that nobody keeps up to date.
+    pub fn before_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
+        lock(&self.refreshers).push(Box::new(refresh));
+    }
+
+    /// Every metric there is, those included that have no series at the moment.
+    pub fn families(&self) -> Vec<Family> {
+        lock(&self.families).clone()
     }
 
     /// One counter for each value of a set of labels.
@@ -64,152 +99,79 @@ impl Registry {
         name: &str,
         help: &str,
     ) -> prometheus::Result<Durations<L>> {
-        let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+        self.durations_in(&BUCKETS, name, help)
+    }
+
+    /// The same, with buckets of its own.
+    pub fn durations_in<L: LabelSet>(
+        &self,
+        buckets: &[f64],
+        name: &str,
+        help: &str,
+    ) -> prometheus::Result<Durations<L>> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let family = self.add(HistogramVec::new(options, L::NAMES)?)?;
         Ok(Durations(Series::new(|words| family.with_label_values(words))))
     }
 
+    /// Gauges that have a series only for what is known: a missing figure is no zero.
+    pub fn known_gauges<L: LabelSet>(
+        &self,
+        name: &str,
+        help: &str,
+    ) -> prometheus::Result<KnownGauges<L>> {
+        let family = self.add(IntGaugeVec::new(Opts::new(name, help), L::NAMES)?)?;
+        Ok(KnownGauges::new(family))
+    }
+
+    /// Counters by names that are not known beforehand. Whoever counts bounds their number.
+    pub fn named_counters(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    /// A gauge whose series tell a version by their label.
+    pub fn versions(&self, name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), &["version"])?)
+    }
+
+    /// What Prometheus' client libraries tell of every process: CPU time, memory, descriptors.
+    pub fn process(&self) -> prometheus::Result<()> {
+        let collector = ProcessCollector::for_self();
+        self.describe(&collector);
+        self.metrics.register(Box::new(collector))
+    }
+
     /// A gauge that is always 1 and tells the version by its label.
     pub fn build_info(&self, name: &str, help: &str, version: &str) -> prometheus::Result<()> {
-        let family = self.add(IntGaugeVec::new(Opts::new(name, help), &["version"])?)?;
+        let family = self.versions(name, help)?;
         family.with_label_values(&[version]).set(1);
         Ok(())
     }
 
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(collector.clone()))?;
+        self.metrics.register(Box::new(collector.clone()))?;
+        self.describe(&collector);
         Ok(collector)
     }
-}
 
-/// The labels of a metric: none, one or two of them, or a set that is written out by hand because
-/// not every combination exists.
-pub trait LabelSet: Copy + 'static {
-    const NAMES: &'static [&'static str];
-
-    /// Every combination, in the order of [`LabelSet::place`].
-    fn all() -> impl Iterator<Item = Self>;
-
-    /// The words of this combination, in the order of [`LabelSet::NAMES`].
-    fn words(self) -> Vec<&'static str>;
-
-    /// Its position in [`LabelSet::all`].
-    fn place(self) -> usize;
-}
-
-impl LabelSet for () {
-    const NAMES: &'static [&'static str] = &[];
-
-    fn all() -> impl Iterator<Item = Self> {
-        std::iter::once(())
-    }
-
-    fn words(self) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn place(self) -> usize {
-        0
+    fn describe(&self, collector: &impl Collector) {
+        let families = collector.desc().into_iter().map(|desc| Family {
+            name: desc.fq_name.clone(),
+            labels: desc.variable_labels.clone(),
+            help: desc.help.clone(),
+        });
+        lock(&self.families).extend(families);
     }
 }
 
-impl<A: Label> LabelSet for A {
-    const NAMES: &'static [&'static str] = &[A::NAME];
-
-    fn all() -> impl Iterator<Item = Self> {
-        A::ALL.iter().copied()
-    }
-
-    fn words(self) -> Vec<&'static str> {
-        vec![self.label()]
-    }
-
-    fn place(self) -> usize {
-        self.index()
-    }
-}
-
-impl<A: Label, B: Label> LabelSet for (A, B) {
-    const NAMES: &'static [&'static str] = &[A::NAME, B::NAME];
-
-    fn all() -> impl Iterator<Item = Self> {
-        A::ALL.iter().flat_map(|a| B::ALL.iter().map(|b| (*a, *b)))
-    }
-
-    fn words(self) -> Vec<&'static str> {
-        vec![self.0.label(), self.1.label()]
-    }
-
-    fn place(self) -> usize {
-        self.0.index() * B::ALL.len() + self.1.index()
-    }
-}
-
-/// The series of one metric, by their labels.
-#[derive(Debug)]
-struct Series<L, M> {
-    metrics: std::sync::Arc<[M]>,
-    labels: PhantomData<fn(L)>,
-}
-
-impl<L, M> Clone for Series<L, M> {
-    fn clone(&self) -> Self {
-        Self { metrics: self.metrics.clone(), labels: PhantomData }
-    }
-}
-
-impl<L: LabelSet, M> Series<L, M> {
-    fn new(make: impl Fn(&[&str]) -> M) -> Self {
-        let metrics = L::all().map(|labels| make(&labels.words())).collect();
-        Self { metrics, labels: PhantomData }
-    }
-
-    /// There is one for every combination, so this is `None` only for a wrong `place`.
-    fn get(&self, labels: L) -> Option<&M> {
-        self.metrics.get(labels.place())
-    }
-}
-
-/// Counters, one for each combination of labels; clones count into the same.
-#[derive(Debug, Clone)]
-pub struct Counters<L>(Series<L, IntCounter>);
-
-impl<L: LabelSet> Counters<L> {
-    pub fn inc(&self, labels: L) {
-        if let Some(counter) = self.0.get(labels) {
-            counter.inc();
-        }
-    }
-}
-
-/// Gauges, one for each combination of labels.
-#[derive(Debug, Clone)]
-pub struct Gauges<L>(Series<L, IntGauge>);
-
-impl<L: LabelSet> Gauges<L> {
-    pub fn inc(&self, labels: L) {
-        if let Some(gauge) = self.0.get(labels) {
-            gauge.inc();
-        }
-    }
-
-    pub fn dec(&self, labels: L) {
-        if let Some(gauge) = self.0.get(labels) {
-            gauge.dec();
-        }
-    }
-}
-
-/// Histograms of durations, one for each combination of labels.
-#[derive(Debug, Clone)]
-pub struct Durations<L>(Series<L, Histogram>);
-
-impl<L: LabelSet> Durations<L> {
-    pub fn observe(&self, labels: L, duration: Duration) {
-        if let Some(histogram) = self.0.get(labels) {
-            histogram.observe(duration.as_secs_f64());
-        }
-    }
+/// Nothing that is locked here is left half-done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sets a gauge to a number of things.
@@ -219,6 +181,8 @@ pub fn set(gauge: &IntGauge, number: impl TryInto<i64>) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::labels::label_enum;
 
@@ -262,6 +226,29 @@ mod tests {
         let text = text(&registry);
         assert!(text.contains("took_seconds_bucket{size=\"small\",le=\"0.005\"} 1"), "{text}");
         assert!(text.contains("open 1"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_series_and_is_described_all_the_same() {
+        let registry = Registry::default();
+        let sizes = registry.known_gauges::<Size>("sizes", "Sizes").unwrap();
+        assert_eq!(text(&registry), "");
+        sizes.set(Size::Small, Some(0));
+        assert!(text(&registry).ends_with("sizes{size=\"small\"} 0\n"));
+        sizes.set(Size::Small, None);
+        assert_eq!(text(&registry), "");
+        let (name, help) = ("sizes".to_owned(), "Sizes".to_owned());
+        assert_eq!(registry.families(), [Family { name, labels: vec!["size".to_owned()], help }]);
+    }
+
+    #[test]
+    fn a_scrape_sees_what_is_true_then() {
+        let registry = Registry::default();
+        let number = registry.gauge("number", "Number").unwrap();
+        let gauge = number.clone();
+        registry.before_scrape(move || gauge.inc());
+        text(&registry);
+        assert!(text(&registry).ends_with("number 2\n"));
     }
 
     #[test]

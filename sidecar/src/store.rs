@@ -10,6 +10,7 @@ mod accounts;
 mod decoded;
 mod dkim;
 mod records;
+mod usage;
 mod users;
 
 use std::convert::Infallible;

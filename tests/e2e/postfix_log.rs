@@ -213,7 +213,7 @@ fn the_sidecar_is_told_of_deliveries_and_of_the_queue() -> Result<()> {
         socket.set_read_timeout(Some(A_WHILE))?;
         relay.start()?;
         send(&relay, "bob@example.net")?;
-        let mut wanted = vec!["queue", "delivery"];
+        let mut wanted = vec!["queue", "postfix", "delivery"];
         let mut buffer = [0; 16 << 10];
         let mut events = Vec::new();
         while !wanted.is_empty() {
@@ -236,6 +236,10 @@ fn the_sidecar_is_told_of_deliveries_and_of_the_queue() -> Result<()> {
                 for queue in ["incoming", "active", "deferred", "hold", "corrupt"] {
                     assert!(event["queues"][queue]["count"].is_number(), "{event}");
                 }
+            }
+            if event["event"] == "postfix" {
+                assert!(event["certificates"]["server"].is_number(), "{event}");
+                assert!(event["volume"]["free"].is_number(), "{event}");
             }
             wanted.retain(|name| event["event"] != *name);
         }

@@ -10,6 +10,7 @@ use relay_tests::message::message;
 use relay_tests::namespace::Namespace;
 use relay_tests::relay::Relay;
 use relay_tests::sink::Sink;
+use relay_tests::wait::{A_WHILE, until};
 
 pub const PASSWORD: &str = "smarthost pass=word: #1";
 const SMARTHOST: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
@@ -80,7 +81,11 @@ fn mail_goes_through_a_smarthost_that_demands_login() -> Result<()> {
             client.send("alice@example.org", &["bob@example.net"], &sent)?.expect(250)?;
             let arrived = sink.one_message()?;
             assert!(arrived.data.ends_with(&sent), "{relayhost}");
-            Ok(())
+            let counted = "relay_deliveries_by_next_hop_total\
+                           {next_hop=\"smarthost\",status=\"sent\",tls=\"yes\"} 1\n";
+            until("the encrypted delivery in the metrics", A_WHILE, || {
+                relay.sidecar().ok()?.get("/metrics").ok()?.contains(counted).then_some(())
+            })
         })?;
     }
     Ok(())
@@ -114,7 +119,7 @@ fn the_password_is_not_told_to_a_smarthost_that_another_authority_vouches_for() 
         let relay = relay_through(lab, &namespace, &stranger, "[smarthost.test]:587", false)?;
         let mut client = relay.session(HOME, 25)?;
         client.send("alice@example.org", &["bob@example.net"], &message("kept"))?.expect(250)?;
-        relay_tests::wait::until("the message to be deferred", relay_tests::wait::A_WHILE, || {
+        until("the message to be deferred", A_WHILE, || {
             let log = relay.postfix().ok()?.output();
             (log.contains("status=deferred") && log.contains("Server certificate")).then_some(())
         })?;

@@ -16,6 +16,7 @@ pub mod milter_proxy;
 pub mod namespace;
 pub mod postfix;
 pub mod process;
+pub mod prometheus;
 pub mod relay;
 pub mod requirements;
 pub mod sasl;

@@ -79,6 +79,15 @@ impl Watched {
         replaced
     }
 
+    /// Who is shown the certificate: our clients, or as our client certificate the next hop.
+    pub fn role(&self) -> &'static str {
+        if self.hostname.is_some() { "server" } else { "client" }
+    }
+
+    pub fn expiry(&self) -> SystemTime {
+        self.current.validity.not_after
+    }
+
     fn tick_self_signed(&mut self, folder: &Path, now: SystemTime) -> bool {
         let hostname = self.hostname.clone().unwrap_or_default();
         if self_signed::reason_to_replace(&self.current, &hostname, now).is_none() {

@@ -67,6 +67,11 @@ impl Watcher {
         Ok(watcher)
     }
 
+    /// What each certificate is for, and when it expires.
+    pub fn expiries(&self) -> Vec<(&'static str, SystemTime)> {
+        self.0.iter().map(|watched| (watched.role(), watched.expiry())).collect()
+    }
+
     /// Checks every pair; `true` if one was replaced and Postfix has to reload.
     ///
     /// Cheap enough for every few seconds: it reads two small files per pair.

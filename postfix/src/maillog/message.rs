@@ -16,7 +16,8 @@ pub enum Kind {
     MessageId,
     /// A message entered the active queue.
     Queued,
-    /// The outcome of a delivery attempt, for one recipient.
+    /// The outcome of a delivery attempt, for one recipient; or that Postfix gave a message up because
+    /// of its age, for all recipients that were left.
     Delivery,
     Removed,
     /// A notification for the sender was created: not delivered, or delayed.
@@ -67,8 +68,10 @@ fn read_text<'a>(text: &'a str, fields: &mut Fields<'a>) -> Kind {
         fields.notification = Some(id);
         return Kind::Bounce;
     }
-    if let Some((level, rest)) = text.split_once(" TLS connection established ") {
-        return read_tls(level, rest, fields);
+    for made in [" TLS connection established ", " TLS connection reused "] {
+        if let Some((level, rest)) = text.split_once(made) {
+            return read_tls(level, rest, fields);
+        }
     }
     for action in ["reject: ", "milter-reject: "] {
         if let Some(rest) = text.strip_prefix(action) {
@@ -85,7 +88,8 @@ fn read_text<'a>(text: &'a str, fields: &mut Fields<'a>) -> Kind {
         }
     }
     read_pairs(text, fields);
-    if fields.status.is_some() && fields.to.is_some() {
+    let has_expired = matches!(fields.status, Some("expired" | "force-expired"));
+    if fields.status.is_some() && fields.to.is_some() || has_expired && fields.from.is_some() {
         Kind::Delivery
     } else if fields.nrcpt.is_some() && fields.from.is_some() {
         Kind::Queued
@@ -133,9 +137,16 @@ fn read_pairs<'a>(text: &'a str, fields: &mut Fields<'a>) {
             // Always last, and the next hop's reply may contain anything.
             "status" => {
                 let whole = rest.strip_prefix("status=").unwrap_or(value);
-                let (status, reason) = whole.split_once(" (").unwrap_or((whole, ""));
+                let (status, reason) = match whole.split_once(" (") {
+                    Some((status, reason)) => (status, reason.strip_suffix(')')),
+                    // qmgr: `status=expired, returned to sender`.
+                    None => match whole.split_once(", ") {
+                        Some((status, reason)) => (status, Some(reason)),
+                        None => (whole, None),
+                    },
+                };
                 fields.status = Some(status);
-                fields.reason = reason.strip_suffix(')').filter(|reason| !reason.is_empty());
+                fields.reason = reason.filter(|reason| !reason.is_empty());
                 return;
             }
             // Its sender wrote it, whatever it looks like; with LOG_DETAIL=messages it comes last.

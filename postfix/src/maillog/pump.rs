@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use super::detail::{Composer, Detail, Fate};
-use super::events::{Batch, Events};
+use super::events::{self, Batch, Events, Smarthosts};
 use super::format::Format;
 use super::line;
 use super::output::Output;
@@ -52,6 +52,7 @@ pub struct Sinks {
     pub detail: Detail,
     pub output: OwnedFd,
     pub events: Events,
+    pub smarthosts: Smarthosts,
     /// Where lines are stored while standard output stalls.
     pub overflow_folder: PathBuf,
 }
@@ -84,7 +85,7 @@ impl Pump {
         let mut intake = Intake {
             output: Arc::clone(&output),
             composer,
-            deliveries: Batch::new(sinks.events),
+            deliveries: Batch::new(sinks.events, sinks.smarthosts),
             lines: Vec::new(),
             mark: Arc::clone(&mark),
             marks: mark_sender,
@@ -157,7 +158,7 @@ impl Pump {
     }
 }
 
-/// Passes lines on: to standard output, and the deliveries among them to the sidecar.
+/// Passes lines on: to standard output, and what events are made of to the sidecar.
 #[derive(Debug)]
 struct Intake {
     output: Arc<Output>,
@@ -179,7 +180,7 @@ impl Intake {
         }
         let now = SystemTime::now();
         let is_delivery = line::is_delivery(&text);
-        let fate = if is_delivery || self.composer.is_some() {
+        let fate = if events::may_matter(&text) || self.composer.is_some() {
             let parsed = line::parse(&text);
             self.deliveries.add(&parsed, now);
             self.composer.as_mut().map(|composer| composer.accept(&text, &parsed))

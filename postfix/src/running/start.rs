@@ -16,12 +16,15 @@ use crate::configuration::Configuration;
 use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
 use crate::configuration::host::{Host, gateway_warnings};
 use crate::log;
-use crate::maillog::events::{self, Events};
+use crate::maillog::events::{Events, Smarthosts};
 use crate::maillog::format::Format;
 use crate::maillog::pump::{Pump, Sinks};
 use crate::maillog::redact::{self, Redactor};
+use crate::maillog::report::{self, Facts};
 use crate::queue::directory::QUEUE_DIRECTORY;
 use crate::settings::Settings;
+use crate::settings::next_hop::NextHop;
+use crate::settings::smarthosts::NextHops;
 use crate::sidecar::{self, EVENTS_SOCKET, SASL_SOCKET};
 
 /// Where Postfix's postlogd listens.
@@ -59,9 +62,10 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     let events =
         Events::to(PathBuf::from(EVENTS_SOCKET)).context("cannot create a datagram socket")?;
     let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
-    events::report_queue(events, PathBuf::from(QUEUE_DIRECTORY))
-        .context("cannot start a thread")?;
-    let ending = run_postfix(configuration, host, &signals, &mut pump, certificates);
+    let facts = events.facts().clone();
+    facts.certificates(certificates.expiries());
+    report::start(events, PathBuf::from(QUEUE_DIRECTORY)).context("cannot start a thread")?;
+    let ending = run_postfix(configuration, host, &signals, &mut pump, (certificates, facts));
     pump.finish(LOG_TIMEOUT);
     match ending {
         Err(error) if error.is::<StopRequested>() => {
@@ -84,9 +88,16 @@ fn start_pump(settings: &Settings, events: Events) -> std::io::Result<Pump> {
         detail: settings.log_detail,
         output: std::io::stdout().as_fd().try_clone_to_owned()?,
         events,
+        smarthosts: smarthosts(&settings.next_hops),
         overflow_folder: PathBuf::from(QUEUE_DIRECTORY),
     };
     Pump::start(Path::new(LOG_SOCKET), sinks)
+}
+
+fn smarthosts(next_hops: &NextHops) -> Smarthosts {
+    let by_sender = next_hops.by_sender.iter().map(|entry| &entry.hop);
+    let hops = next_hops.main.iter().chain(&next_hops.fallback).chain(by_sender);
+    Smarthosts { all: next_hops.main.is_some(), hosts: hops.map(NextHop::host).collect() }
 }
 
 /// The queue is ours now, and no program of Postfix runs yet: nobody can own such a file.
@@ -116,7 +127,7 @@ fn run_postfix(
     host: Host,
     signals: &Inbox,
     pump: &mut Pump,
-    certificates: Watcher,
+    (certificates, facts): (Watcher, Facts),
 ) -> anyhow::Result<Ending> {
     let time_zone = configuration.settings.time_zone.clone();
     let time_zone = time_zone.as_deref();
@@ -139,7 +150,7 @@ fn run_postfix(
     let master = children::spawn(&mut master).context("cannot start Postfix's master")?;
     pump.close();
     let watchers =
-        Watchers { certificates, addresses: addresses::Watcher::new(configuration, host) };
+        Watchers { certificates, facts, addresses: addresses::Watcher::new(configuration, host) };
     Ok(supervise::supervise(master, signals, pump, grace_period, watchers))
 }
 

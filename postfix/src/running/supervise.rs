@@ -12,6 +12,7 @@ use super::{addresses, drain, processes};
 use crate::certificates::watcher;
 use crate::log;
 use crate::maillog::pump::Pump;
+use crate::maillog::report::Facts;
 use crate::queue::directory::QUEUE_DIRECTORY;
 
 /// How long SIGTERM may take. Postfix usually ends within milliseconds; if it hangs, its own timer ends
@@ -36,6 +37,8 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Watchers {
     pub certificates: watcher::Watcher,
+    /// Where the sidecar is told from.
+    pub facts: Facts,
     pub addresses: addresses::Watcher,
 }
 
@@ -43,6 +46,9 @@ impl Watchers {
     /// Checks everything; `true` if Postfix has to reload.
     fn tick(&mut self, now: SystemTime) -> bool {
         let new_certificate = self.certificates.tick(now);
+        if new_certificate {
+            self.facts.certificates(self.certificates.expiries());
+        }
         let new_addresses = self.addresses.tick();
         new_certificate || new_addresses
     }

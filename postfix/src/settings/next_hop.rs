@@ -61,6 +61,14 @@ impl NextHop {
         Ok(Self { host, port, login, level })
     }
 
+    /// The name, or the address where there is none.
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::Address(address) => address.to_string(),
+        }
+    }
+
     pub fn implicit_tls(&self) -> bool {
         self.port == IMPLICIT_TLS_PORT
     }

@@ -1,5 +1,7 @@
 //! `relay healthcheck`: asks the running process for `/readyz`. Writes no log line on either side.
 
+mod own_tls;
+
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -15,11 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Succeeds when the process says that it is ready.
 pub fn run() -> Result<(), Failure> {
-    let endpoint = Config::http(&ProcessEnvironment)
+    let (endpoint, is_encrypted) = Config::readyz(&ProcessEnvironment)
         .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
     let answer = match &endpoint {
-        Endpoint::Unix(path) => ask_unix(path),
-        Endpoint::Inet(address) => ask_tcp(&reachable(address)),
+        Endpoint::Unix(path) => ask_unix(path, is_encrypted),
+        Endpoint::Inet(address) => ask_tcp(&reachable(address), is_encrypted),
     };
     let answer = answer.map_err(|error| {
         Failure::new(Exit::Trouble, format!("no answer from {endpoint}: {error}"))
@@ -37,14 +39,14 @@ fn reachable(address: &str) -> String {
     address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
 }
 
-fn ask_tcp(address: &str) -> io::Result<String> {
+fn ask_tcp(address: &str, is_encrypted: bool) -> io::Result<String> {
     let addresses = address.to_socket_addrs()?;
     let mut last = io::Error::other("the name has no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(TIMEOUT))?;
-                return ask(stream);
+                return ask(stream, is_encrypted);
             }
             Err(error) => last = error,
         }
@@ -52,13 +54,17 @@ fn ask_tcp(address: &str) -> io::Result<String> {
     Err(last)
 }
 
-fn ask_unix(path: &Path) -> io::Result<String> {
+fn ask_unix(path: &Path, is_encrypted: bool) -> io::Result<String> {
     let stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    ask(stream)
+    ask(stream, is_encrypted)
 }
 
-fn ask(mut stream: impl Read + Write) -> io::Result<String> {
+fn ask(stream: impl Read + Write, is_encrypted: bool) -> io::Result<String> {
+    if is_encrypted { request(own_tls::over(stream)?) } else { request(stream) }
+}
+
+fn request(mut stream: impl Read + Write) -> io::Result<String> {
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(4096).read_to_end(&mut answer)?;

@@ -6,10 +6,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::reader::Reader;
-use super::{AccessConfig, Config, Environment, FirstUser, LimitsConfig, PasswordConfig, Sockets};
+use super::{
+    AccessConfig, Config, Environment, FirstUser, HttpConfig, LimitsConfig, PasswordConfig, Sockets,
+};
 use crate::access::networks;
 use crate::access::senders::{SenderPattern, canonical_domain};
 use crate::alerts::WebhookUrl;
+use crate::http::access::Token;
+use crate::http::tls::{self, Tls};
 use crate::limits::guessing::GuessLimits;
 use crate::limits::limit::DefaultLimits;
 use crate::listener::Endpoint;
@@ -19,6 +23,9 @@ use crate::password::{
     Cost, MAX_ITERATIONS, MAX_MEMORY_KIB, MAX_PARALLELISM, MAX_WORK_KIB, Password,
 };
 use crate::user_name::UserName;
+
+/// Each is two series, and their number should not depend on a typo.
+const MAX_METRICS_USERS: u32 = 1_000;
 
 impl<E: Environment> Reader<'_, E> {
     pub fn config(&mut self) -> Option<Config> {
@@ -34,6 +41,7 @@ impl<E: Environment> Reader<'_, E> {
         let dkim = self.dkim();
         let headers = self.headers();
         let alert_webhook = self.webhook();
+        let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
         let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
@@ -45,6 +53,7 @@ impl<E: Environment> Reader<'_, E> {
             dkim,
             headers: headers?,
             alert_webhook,
+            http: http?,
             data_folder,
             first_user,
             log: log?,
@@ -75,6 +84,28 @@ impl<E: Environment> Reader<'_, E> {
             }
         };
         Some(Sockets { sasl, policy, milter, http, events })
+    }
+
+    fn http(&mut self) -> Option<HttpConfig> {
+        let users = self.number("METRICS_USERS", 0, MAX_METRICS_USERS);
+        let token = self.secret("METRICS_TOKEN").and_then(|text| {
+            let mistake = |mistake| self.mistakes.push(format!("METRICS_TOKEN: {mistake}"));
+            Token::parse(&text).map_err(mistake).ok()
+        });
+        let files = ["METRICS_TLS_CERT", "METRICS_TLS_KEY"].map(|name| self.value(name));
+        let tls = match files.map(|path| path.map(PathBuf::from)) {
+            [None, None] => None,
+            [Some(certificate), Some(key)] => {
+                let started = Tls::start(tls::Files { certificate, key });
+                started.map_err(|mistake| self.mistakes.push(mistake)).ok()
+            }
+            [_, _] => {
+                let mistake = "METRICS_TLS_CERT and METRICS_TLS_KEY: set both, or neither";
+                self.mistakes.push(mistake.to_owned());
+                None
+            }
+        };
+        Some(HttpConfig { users: users? as usize, token, tls })
     }
 
     fn passwords(&mut self) -> Option<PasswordConfig> {

@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 35] = [
+pub const VARIABLES: [Variable; 39] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -33,6 +33,10 @@ pub const VARIABLES: [Variable; 35] = [
     variable("STRIP_HEADERS", ""),
     variable("STRIP_HEADERS_FOR", "all"),
     variable("ADD_HEADERS", ""),
+    variable("METRICS_USERS", "20"),
+    Variable { name: "METRICS_TOKEN", default: "", secret: true },
+    variable("METRICS_TLS_CERT", ""),
+    variable("METRICS_TLS_KEY", ""),
     variable("LOGIN_FAILURES_ADDRESS", "10/hour"),
     variable("LOGIN_FAILURES_USER", "100/day"),
     variable("LOGIN_TRUST_DAYS", "14"),
@@ -86,7 +90,7 @@ pub const OF_RELAY_INIT: [&str; 27] = [
 ];
 
 /// Any name that begins like this was meant for us.
-const OUR_PREFIXES: [&str; 14] = [
+const OUR_PREFIXES: [&str; 15] = [
     "RELAY_",
     "RELAYHOST",
     "SMTP_",
@@ -101,6 +105,7 @@ const OUR_PREFIXES: [&str; 14] = [
     "SUSPEND_",
     "DKIM_",
     "STRIP_",
+    "METRICS_",
 ];
 
 /// The default of a variable; empty if there is none.

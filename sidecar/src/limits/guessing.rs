@@ -187,6 +187,12 @@ impl Guesses {
         }
     }
 
+    /// Addresses over their limit. It looks at all of them, which are bounded.
+    pub fn blocked_addresses(&self, now: u64) -> usize {
+        let limit = self.limits.per_address;
+        self.by_address.values().filter(|by| by.wrong.at_limit(now, limit)).count()
+    }
+
     /// Addresses and names in the tables.
     pub fn remembered(&self) -> usize {
         let names = self.by_user.entries() + self.by_nobody.entries();

@@ -23,6 +23,7 @@ use super::session::{Message, Session};
 use crate::access::{Action, Verdict};
 use crate::addresses;
 use crate::decision::Decider;
+use crate::decision::metrics::Asker;
 use crate::labels::Label;
 use crate::printable::Printable;
 use crate::reply::Reply;
@@ -226,7 +227,8 @@ async fn decide(
     session: &mut Session,
     queue_id: &str,
 ) -> Result<Verdict, Reply> {
-    let verdict = service.decider.answer(rules::question(session)).await.map_err(|error| {
+    let answer = service.decider.answer(Asker::Milter, rules::question(session)).await;
+    let verdict = answer.map_err(|error| {
         service.services.trouble.inc(Service::Milter);
         tracing::error!(
             %queue_id, %error,
@@ -234,7 +236,6 @@ async fn decide(
         );
         Reply::temporary(51, "3.0", "Temporary failure, please try again later")
     })?;
-    service.decider.metrics.count(Service::Milter, &verdict);
     if let Action::Refuse(reply) = &verdict.action {
         log_decision(session, queue_id, &verdict, None);
         return Err(reply.clone());

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -33,8 +33,11 @@ const NICE: i32 = 10;
 /// How busy the pool is.
 #[derive(Debug, Clone)]
 pub struct PoolMetrics {
+    threads: IntGauge,
+    busy: IntGauge,
     queue: IntGauge,
     wait: Durations<()>,
+    refused: IntCounter,
 }
 
 impl PoolMetrics {
@@ -43,6 +46,14 @@ impl PoolMetrics {
     /// When a name is taken.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
+            threads: registry.gauge("relay_hashing_threads", "Threads that hash passwords")?,
+            busy: registry
+                .gauge("relay_hashing_threads_busy", "Hashing threads that compute a hash")?,
+            refused: registry.counter(
+                "relay_hashing_refused_total",
+                "Passwords that found no hashing thread in time, so that the client was told to try \
+                 again later",
+            )?,
             queue: registry
                 .gauge("relay_hashing_queue_length", "Passwords waiting for a hashing thread")?,
             wait: registry.durations(
@@ -128,6 +139,7 @@ impl HashingPool {
         let shared = Arc::new(Shared { queue, changed: Condvar::new(), metrics: metrics.clone() });
         for number in 0..threads {
             let shared = Arc::clone(&shared);
+            metrics.threads.inc();
             thread::Builder::new()
                 .name(format!("hashing-{number}"))
                 .spawn(move || shared.work())?;
@@ -157,6 +169,14 @@ impl HashingPool {
     }
 
     async fn submit(&self, password: Password, work: Work) -> Result<Done, PoolError> {
+        let done = self.queue(password, work).await;
+        if matches!(done, Err(PoolError::Overloaded)) {
+            self.shared.metrics.refused.inc();
+        }
+        done
+    }
+
+    async fn queue(&self, password: Password, work: Work) -> Result<Done, PoolError> {
         let (answer, answered) = oneshot::channel();
         self.shared.push(Job { password, work, queued: Instant::now(), answer })?;
         match tokio::time::timeout(MAX_WAIT, answered).await {
@@ -216,7 +236,9 @@ impl Shared {
             if waited >= MAX_WAIT || job.answer.is_closed() {
                 continue;
             }
+            self.metrics.busy.inc();
             let done = catch_unwind(AssertUnwindSafe(|| job.work.run(&job.password, &mut arena)));
+            self.metrics.busy.dec();
             let Ok(done) = done else {
                 arena = Arena::default();
                 continue;

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::protocol::{self, DecodeError, Request};
 use super::rules::{self, Tally};
 use crate::access::{Action, Verdict};
+use crate::decision::metrics::Asker;
 use crate::decision::{Decider, Stage};
 use crate::labels::Label;
 use crate::listener::hung_up;
 use crate::printable::Printable;
-use crate::service::Service;
 use crate::store::StoreError;
 
 /// A peer that does not take our answer for this long is gone; Postfix reads at once.
@@ -91,12 +91,11 @@ async fn answer(
 ) -> Result<Verdict, SessionError> {
     let question = rules::question(request, tally);
     let at_rcpt = matches!(question.stage, Stage::Recipient { .. });
-    let verdict = decider.answer(question).await?;
+    let verdict = decider.answer(Asker::Policy, question).await?;
     let permitted = verdict.action == Action::Permit;
     if at_rcpt && permitted {
         tally.permitted();
     }
-    decider.metrics.count(Service::Policy, &verdict);
     log(request, &verdict);
     Ok(verdict)
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::guessing::{Admission, Guessing};
 use super::mechanism::Credentials;
-use super::metrics::AuthMetrics;
+use super::metrics::{AuthMetrics, CacheLookup};
 use super::outcome::{AuthResult, Outcome};
 use super::renewal::Renewal;
 use crate::access::Standing;
@@ -78,6 +78,11 @@ impl Authenticator {
 
     pub fn enabled(&self) -> bool {
         self.with.enabled
+    }
+
+    /// Counts the addresses that have to wait, for a scrape.
+    pub fn count_blocked(&self) {
+        self.with.metrics.blocked(self.guessing.blocked_addresses());
     }
 
     /// Checks what a client claims, and counts it when it is wrong.
@@ -150,8 +155,10 @@ impl Authenticator {
             .iter()
             .find(|stored| self.with.cache.contains(&claim.mac, &stored.hash, Instant::now()));
         if let Some(credential) = cached {
+            self.with.metrics.looked_up(CacheLookup::Hit);
             return Ok(Judged::Right((*credential).clone(), Proof::Cache));
         }
+        self.with.metrics.looked_up(CacheLookup::Miss);
         let hashes = match stored.as_slice() {
             [] => vec![self.decoy.clone()],
             stored => stored.iter().map(|credential| credential.hash.clone()).collect(),

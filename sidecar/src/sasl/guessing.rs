@@ -99,6 +99,11 @@ impl Guessing {
         }
     }
 
+    /// Addresses that are over their limit now.
+    pub fn blocked_addresses(&self) -> usize {
+        self.guesses().blocked_addresses(now())
+    }
+
     fn guesses(&self) -> MutexGuard<'_, Guesses> {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -28,10 +28,20 @@ impl From<Option<Mechanism>> for MechanismLabel {
     }
 }
 
+label_enum! {
+    /// Whether a login cost a hash.
+    pub enum CacheLookup("result") {
+        Hit = "hit",
+        Miss = "miss",
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct AuthMetrics {
     attempts: Counters<(MechanismLabel, AuthResult)>,
     duration: Durations<AuthResult>,
+    cache: Counters<CacheLookup>,
+    blocked: IntGauge,
     guesses: IntGauge,
     guesses_evicted: IntCounter,
 }
@@ -47,6 +57,14 @@ impl AuthMetrics {
                 "relay_auth_duration_seconds",
                 "Time from the last response of a SASL exchange to its answer",
             )?,
+            cache: registry.counters(
+                "relay_login_cache_lookups_total",
+                "Passwords looked for among those verified lately; a miss costs a hash",
+            )?,
+            blocked: registry.gauge(
+                "relay_blocked_addresses",
+                "Addresses (IPv6: /64) that have to wait because of LOGIN_FAILURES_ADDRESS",
+            )?,
             guesses: registry.gauge(
                 "relay_guess_counters",
                 "Addresses and user names with wrong passwords on record",
@@ -61,6 +79,14 @@ impl AuthMetrics {
     pub fn finished(&self, mechanism: Option<Mechanism>, result: AuthResult, took: Duration) {
         self.attempts.inc((mechanism.into(), result));
         self.duration.observe(result, took);
+    }
+
+    pub fn looked_up(&self, lookup: CacheLookup) {
+        self.cache.inc(lookup);
+    }
+
+    pub fn blocked(&self, addresses: usize) {
+        metrics::set(&self.blocked, addresses);
     }
 
     pub fn guesses(&self, remembered: usize, evicted: u64) {

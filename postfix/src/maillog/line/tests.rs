@@ -118,6 +118,18 @@ const LINES: &[(&str, Kind, &str)] = &[
          status=deferred | reason=no",
     ),
     (
+        "/qmgr[30]: 4jXvlj465Sz1Sm1P: from=<alice@example.org>, status=expired, returned to sender",
+        Kind::Delivery,
+        "service=qmgr | pid=30 | id=4jXvlj465Sz1Sm1P | from=alice@example.org | status=expired | \
+         reason=returned to sender",
+    ),
+    (
+        "/smtp[9]: Trusted TLS connection reused to mx.example.net[192.0.2.25]:25: TLSv1.3 with \
+         cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
+        Kind::Tls,
+        "service=smtp | pid=9 | relay=mx.example.net[192.0.2.25]:25 | tls=Trusted",
+    ),
+    (
         "/bounce[41]: 4jXvlj465Sz1Sm1P: sender non-delivery notification: 4jXvlj4F98z1Sm1Q",
         Kind::Bounce,
         "service=bounce | pid=41 | id=4jXvlj465Sz1Sm1P | notification=4jXvlj4F98z1Sm1Q",

@@ -22,6 +22,7 @@ impl Bench {
             detail: Detail::All,
             output,
             events: Events::to(folder.path().join("events.sock")).unwrap(),
+            smarthosts: Smarthosts::default(),
             overflow_folder: folder.path().to_path_buf(),
         };
         let pump = Pump::start(&folder.path().join("postlog"), sinks).unwrap();

@@ -188,6 +188,16 @@ fn an_ipv6_guesser_cannot_hide_in_its_64() {
 }
 
 #[test]
+fn blocked_addresses_are_those_over_the_limit_now() {
+    let mut guesses = Guesses::new(LIMITS);
+    for (from, wrong) in [("192.0.2.7", 3), ("192.0.2.8", 2), ("2001:db8::1", 3)] {
+        (0..wrong).for_each(|guess| guesses.count_wrong(0, &guess_at(from, "alice", guess)));
+    }
+    assert_eq!(guesses.blocked_addresses(10), 2);
+    assert_eq!(guesses.blocked_addresses(3600), 0);
+}
+
+#[test]
 fn a_limit_of_zero_is_off() {
     let off = GuessLimit { most: 0, window: 3600 };
     let mut guesses = Guesses::new(GuessLimits { per_address: off, per_user: off });

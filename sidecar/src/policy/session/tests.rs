@@ -4,7 +4,7 @@ use super::*;
 use crate::access::Rules;
 use crate::access::networks::{self, Networks};
 use crate::alerts::Alerts;
-use crate::decision::DecisionMetrics;
+use crate::decision::metrics::{Asker, DecisionMetrics};
 use crate::gateways::Gateways;
 use crate::ledger::Ledger;
 use crate::limits::limit::DefaultLimits;
@@ -30,7 +30,7 @@ impl Lab {
             ledger: Arc::new(Ledger::new(store.clone(), limits, Duration::from_secs(1))),
             alerts: Alerts::start(None).unwrap(),
             store: store.clone(),
-            metrics: DecisionMetrics::register(&registry).unwrap(),
+            metrics: DecisionMetrics::register(&registry, 5).unwrap(),
         };
         Self { decider: Arc::new(decider), registry, store }
     }
@@ -63,7 +63,7 @@ impl Lab {
             authors: Ok(Vec::new()),
             stage: Stage::Message { recipients },
         };
-        self.decider.answer(question).await.unwrap()
+        self.decider.answer(Asker::Milter, question).await.unwrap()
     }
 }
 

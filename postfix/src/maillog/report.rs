@@ -1,0 +1,190 @@
+//! What the sidecar is told every ten seconds, whether anything happened or not: the queue, and how
+//! Postfix is.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+
+use super::events::{Events, VERSION, json};
+use crate::queue::state::{self, QueueState, Totals};
+
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// What others find out, and the report tells.
+#[derive(Debug, Clone, Default)]
+pub struct Facts(Arc<Mutex<Known>>);
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    version: Option<String>,
+    certificates: Vec<(&'static str, SystemTime)>,
+}
+
+impl Facts {
+    /// Postfix has started, and is this version.
+    pub fn started(&self, version: &str) {
+        self.lock().version = Some(version.to_owned());
+    }
+
+    /// What each certificate in use is for, and when it expires.
+    pub fn certificates(&self, certificates: Vec<(&'static str, SystemTime)>) {
+        self.lock().certificates = certificates;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reports for as long as the process lives.
+///
+/// It has a thread of its own because a disk that hangs must delay neither signals nor the log.
+pub fn start(events: Events, queue_directory: PathBuf) -> std::io::Result<()> {
+    thread::Builder::new().name("report".to_owned()).spawn(move || {
+        loop {
+            // No need to read the queue when nobody listens.
+            if events.is_wanted() {
+                let queue = state::read(&queue_directory);
+                let known = events.facts().lock().clone();
+                let volume = Volume::of(&queue_directory);
+                events.send(&report(&queue, &known, volume, events.lost(), SystemTime::now()));
+            }
+            thread::sleep(PERIOD);
+        }
+    })?;
+    Ok(())
+}
+
+/// Both events, in one datagram.
+fn report(
+    queue: &QueueState,
+    known: &Known,
+    volume: Option<Volume>,
+    lost: u64,
+    now: SystemTime,
+) -> Vec<u8> {
+    let time = humantime::format_rfc3339_millis(now).to_string();
+    let seconds = |time: &SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let certificates = known.certificates.iter().map(|(used, end)| (*used, seconds(end))).collect();
+    let queues = queue.queues.iter().map(|(name, totals)| (*name, QueueTotals::new(totals, now)));
+    let queue = QueueEvent { v: VERSION, event: "queue", time: &time, queues: queues.collect() };
+    let postfix = PostfixEvent {
+        v: VERSION,
+        event: "postfix",
+        time: &time,
+        version: known.version.as_deref(),
+        lost,
+        certificates,
+        volume,
+    };
+    [json(&queue), json(&postfix)].concat()
+}
+
+#[derive(Debug, Serialize)]
+struct QueueEvent<'a> {
+    v: u8,
+    event: &'a str,
+    time: &'a str,
+    #[serde(serialize_with = "as_map")]
+    queues: Vec<(&'static str, QueueTotals)>,
+}
+
+#[derive(Debug, Serialize)]
+struct QueueTotals {
+    count: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_seconds: Option<u64>,
+}
+
+impl QueueTotals {
+    fn new(totals: &Totals, now: SystemTime) -> Self {
+        // Zero if the clock was set back after the message arrived.
+        let age = |arrival| now.duration_since(arrival).unwrap_or_default().as_secs();
+        Self { count: totals.count, bytes: totals.bytes, oldest_seconds: totals.oldest.map(age) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PostfixEvent<'a> {
+    v: u8,
+    event: &'a str,
+    time: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    lost: u64,
+    #[serde(serialize_with = "as_map")]
+    certificates: Vec<(&'static str, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<Volume>,
+}
+
+/// The volume that the queue is on, in bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Volume {
+    size: u64,
+    free: u64,
+}
+
+impl Volume {
+    fn of(folder: &Path) -> Option<Self> {
+        let volume = rustix::fs::statvfs(folder).ok()?;
+        Some(Self {
+            size: volume.f_blocks * volume.f_frsize,
+            // Postfix is not root.
+            free: volume.f_bavail * volume.f_frsize,
+        })
+    }
+}
+
+fn as_map<S: Serializer, T: Serialize>(
+    pairs: &[(&'static str, T)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(queue: &QueueState, known: &Known, volume: Option<Volume>) -> String {
+        let now = UNIX_EPOCH + Duration::from_secs(5);
+        String::from_utf8(report(queue, known, volume, 3, now)).unwrap()
+    }
+
+    #[test]
+    fn the_queue_is_told_with_the_age_of_its_oldest_message() {
+        let oldest = Some(UNIX_EPOCH);
+        let active = Totals { count: 2, bytes: 7012, oldest };
+        let state = QueueState { queues: vec![("active", active), ("hold", Totals::default())] };
+        assert_eq!(
+            text(&state, &Known::default(), None),
+            "{\"v\":2,\"event\":\"queue\",\"time\":\"1970-01-01T00:00:05.000Z\",\"queues\":\
+             {\"active\":{\"count\":2,\"bytes\":7012,\"oldest_seconds\":5},\
+             \"hold\":{\"count\":0,\"bytes\":0}}}\n\
+             {\"v\":2,\"event\":\"postfix\",\"time\":\"1970-01-01T00:00:05.000Z\",\"lost\":3,\
+             \"certificates\":{}}\n"
+        );
+    }
+
+    #[test]
+    fn version_certificates_and_volume_are_told_once_they_are_known() {
+        let facts = Facts::default();
+        facts.started("3.10.13");
+        facts.certificates(vec![("server", UNIX_EPOCH + Duration::from_secs(7))]);
+        let volume = Some(Volume { size: 100, free: 40 });
+        let known = facts.lock().clone();
+        let text = text(&QueueState { queues: Vec::new() }, &known, volume);
+        let (_, postfix) = text.split_once('\n').unwrap();
+        assert_eq!(
+            postfix,
+            "{\"v\":2,\"event\":\"postfix\",\"time\":\"1970-01-01T00:00:05.000Z\",\
+             \"version\":\"3.10.13\",\"lost\":3,\"certificates\":{\"server\":7},\
+             \"volume\":{\"size\":100,\"free\":40}}\n"
+        );
+    }
+}
