@@ -18,7 +18,9 @@ use super::builder;
 const AT_ONCE: usize = 200;
 /// Postfix's `MILTER_CHUNK_SIZE`.
 const PIECE: usize = 65_535;
-const LARGE: usize = 25_000_000;
+/// All of them together are a gigabyte: kept, it would show. An unoptimised build takes a minute and a half
+/// for 25 MB each: `RELAY_TEST_MESSAGE_BYTES=25000000`.
+const LARGE: usize = 5_000_000;
 const SMALL: usize = 1_000;
 /// What the buffers of connections may differ by: each may hold two pieces that are just arriving.
 const BUFFERS_KIB: u64 = (AT_ONCE * 2 * 64) as u64;
@@ -48,7 +50,9 @@ impl Postfix {
         let offer = [6_u32, 0x1ff, 0x1f_ffff].map(u32::to_be_bytes).concat();
         postfix.send(b'O', &offer)?;
         ensure!(postfix.reply()?.0 == b'O', "no negotiation");
-        postfix.send(b'C', format!("home\x004\0\x19{HOME}\0").as_bytes())?;
+        // The sidecar asks for the client among the macros of MAIL, and not for a connect stage.
+        let macros = format!("M{{mail_addr}}\0a@example.org\0{{client_addr}}\0{HOME}\0");
+        postfix.send(b'D', macros.as_bytes())?;
         postfix.send(b'M', b"<a@example.org>\0")?;
         postfix.send(b'R', b"<b@example.net>\0")?;
         postfix.send(b'L', b"From\0a@example.org\0")?;
@@ -119,16 +123,20 @@ fn signing_sidecar(lab: &Lab) -> Result<Relay<'_>> {
 }
 
 #[test]
-fn two_hundred_messages_of_25_mb_at_once_take_no_more_memory_than_small_ones() -> Result<()> {
+fn two_hundred_large_messages_at_once_take_no_more_memory_than_small_ones() -> Result<()> {
     in_a_lab(|lab| {
         let relay = signing_sidecar(lab)?;
         let (socket, sidecar) = (relay.socket("milter.sock"), relay.sidecar()?.id());
         let small = most_memory(&socket, sidecar, SMALL)?;
         let started = Instant::now();
-        let large = most_memory(&socket, sidecar, LARGE)?;
+        let size = match std::env::var("RELAY_TEST_MESSAGE_BYTES") {
+            Ok(number) => number.parse().context("RELAY_TEST_MESSAGE_BYTES is not a number")?,
+            Err(_) => LARGE,
+        };
+        let large = most_memory(&socket, sidecar, size)?;
         let seconds = started.elapsed().as_secs_f64();
         eprintln!(
-            "{AT_ONCE} at once: {small} KiB with {SMALL} bytes each, {large} KiB with {LARGE}, in \
+            "{AT_ONCE} at once: {small} KiB with {SMALL} bytes each, {large} KiB with {size}, in \
              {seconds:.1} s"
         );
         assert!(large <= small + BUFFERS_KIB, "{large} KiB, {small} KiB with small messages");
