@@ -3,12 +3,13 @@
 use relay_sidecar::dkim::key::{Algorithm, PrivateKey};
 use relay_sidecar::dkim::key_file;
 use relay_sidecar::dkim::published::{Finding, compare};
+use relay_sidecar::dkim::signer::Signer;
 
 pub fn check(data: &[u8]) {
     match key_file::parse(data) {
         Ok(parsed) => {
             let algorithm = Algorithm::from(parsed.algorithm);
-            let signer = parsed.private.signer(algorithm);
+            let signer = Signer::new(&parsed.private, algorithm);
             assert!(signer.is_ok(), "taken, but of no use");
             let again = key_file::parse(parsed.private.to_pem().as_bytes());
             assert_eq!(again.as_ref(), Ok(&parsed), "not the same after export and import");

@@ -6,6 +6,7 @@ use relay_sidecar::dkim::fields::{MAX_BYTES, SignedFields};
 use relay_sidecar::dkim::key::{Algorithm, PrivateKey};
 use relay_sidecar::dkim::present::PresentSignatures;
 use relay_sidecar::dkim::signature::{Statement, sign};
+use relay_sidecar::dkim::signer::Signer;
 use relay_sidecar::milter::header_edits::{Edit, HeaderRules, SeenFields, edits};
 
 /// The first byte says how the body is cut; then come header lines, an empty line, and the body.
@@ -110,7 +111,7 @@ fn check_signature(fields: &SignedFields, body_hash: &[u8; 32]) {
         body_hash,
         now: 1_700_000_000,
     };
-    let Ok(signer) = PrivateKey::from_seed(&[1; 32]).signer(Algorithm::Ed25519) else {
+    let Ok(signer) = Signer::new(&PrivateKey::from_seed(&[1; 32]), Algorithm::Ed25519) else {
         panic!("the key is right");
     };
     let Ok(value) = sign(&statement, &signer) else { panic!("Ed25519 always signs") };

@@ -12,6 +12,7 @@
 pub mod detail;
 mod encryption;
 pub mod events;
+pub mod facts;
 mod fields;
 pub mod format;
 pub mod line;

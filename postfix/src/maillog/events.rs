@@ -31,9 +31,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::encryption::Encryption;
+use super::facts::Facts;
 use super::line::{self, Line};
 use super::message::Kind;
-use super::report::Facts;
 
 /// Version of the format, the member `v`. With 1, every datagram was one object.
 pub const VERSION: u8 = 2;

@@ -2,42 +2,16 @@
 //! Postfix is.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
 use super::events::{Events, VERSION, json};
+use super::facts::Known;
 use crate::queue::state::{self, QueueState, Totals};
 
 const PERIOD: Duration = Duration::from_secs(10);
-
-/// What others find out, and the report tells.
-#[derive(Debug, Clone, Default)]
-pub struct Facts(Arc<Mutex<Known>>);
-
-#[derive(Debug, Clone, Default)]
-struct Known {
-    version: Option<String>,
-    certificates: Vec<(&'static str, SystemTime)>,
-}
-
-impl Facts {
-    /// Postfix has started, and is this version.
-    pub fn started(&self, version: &str) {
-        self.lock().version = Some(version.to_owned());
-    }
-
-    /// What each certificate in use is for, and when it expires.
-    pub fn certificates(&self, certificates: Vec<(&'static str, SystemTime)>) {
-        self.lock().certificates = certificates;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Reports for as long as the process lives.
 ///
@@ -48,7 +22,7 @@ pub fn start(events: Events, queue_directory: PathBuf) -> std::io::Result<()> {
             // No need to read the queue when nobody listens.
             if events.is_wanted() {
                 let queue = state::read(&queue_directory);
-                let known = events.facts().lock().clone();
+                let known = events.facts().known();
                 let volume = Volume::of(&queue_directory);
                 events.send(&report(&queue, &known, volume, events.lost(), SystemTime::now()));
             }
@@ -150,6 +124,7 @@ fn as_map<S: Serializer, T: Serialize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maillog::facts::Facts;
 
     fn text(queue: &QueueState, known: &Known, volume: Option<Volume>) -> String {
         let now = UNIX_EPOCH + Duration::from_secs(5);
@@ -177,7 +152,7 @@ mod tests {
         facts.started("3.10.13");
         facts.certificates(vec![("server", UNIX_EPOCH + Duration::from_secs(7))]);
         let volume = Some(Volume { size: 100, free: 40 });
-        let known = facts.lock().clone();
+        let known = facts.known();
         let text = text(&QueueState { queues: Vec::new() }, &known, volume);
         let (_, postfix) = text.split_once('\n').unwrap();
         assert_eq!(

@@ -11,8 +11,8 @@ use super::signals::{Inbox, Signal};
 use super::{addresses, drain, processes};
 use crate::certificates::watcher;
 use crate::log;
+use crate::maillog::facts::Facts;
 use crate::maillog::pump::Pump;
-use crate::maillog::report::Facts;
 use crate::queue::directory::QUEUE_DIRECTORY;
 
 /// How long SIGTERM may take. Postfix usually ends within milliseconds; if it hangs, its own timer ends

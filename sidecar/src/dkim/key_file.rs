@@ -10,6 +10,7 @@ use rsa::traits::PublicKeyParts as _;
 use zeroize::Zeroizing;
 
 use super::key::{AlgorithmName, BadKey, KeyRecord, PrivateKey, check_bits};
+use super::signer::Signer;
 
 /// Longest file that is read; an RSA key of 4096 bits has three kilobytes.
 pub const MAX_FILE: usize = 64 * 1024;
@@ -64,7 +65,7 @@ fn from_rsa(key: &rsa::PrivateKey) -> Result<Parsed, BadKey> {
     check_bits(usize::try_from(key.n().bit_width()).unwrap_or(usize::MAX))?;
     let parsed = Parsed { algorithm: AlgorithmName::Rsa, private: PrivateKey::from_rsa(key)? };
     // What cannot sign is found now, and not with the first message.
-    parsed.private.signer(parsed.algorithm.into())?;
+    Signer::new(&parsed.private, parsed.algorithm.into())?;
     Ok(parsed)
 }
 

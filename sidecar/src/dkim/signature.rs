@@ -116,7 +116,7 @@ mod tests {
             body_hash: &body_hash,
             now: 1_528_637_909,
         };
-        let signer = PrivateKey::from_seed(&[1; 32]).signer(Algorithm::Ed25519).unwrap();
+        let signer = Signer::new(&PrivateKey::from_seed(&[1; 32]), Algorithm::Ed25519).unwrap();
         let value = sign(&statement, &signer).unwrap();
         assert_eq!(value, sign(&statement, &signer).unwrap());
         assert!(value.starts_with(

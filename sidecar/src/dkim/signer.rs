@@ -4,7 +4,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use thiserror::Error;
 
-use super::key::{Algorithm, BadKey};
+use super::key::{Algorithm, BadKey, PrivateKey};
 
 /// Signs. ring's keys print no secret.
 #[derive(Debug)]
@@ -18,8 +18,9 @@ pub enum Signer {
 pub struct SigningError;
 
 impl Signer {
-    /// Prepares a key in PKCS#8.
-    pub(super) fn new(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, BadKey> {
+    /// Makes a key ready to sign.
+    pub fn new(private: &PrivateKey, algorithm: Algorithm) -> Result<Self, BadKey> {
+        let pkcs8 = private.pkcs8();
         match algorithm {
             Algorithm::Rsa => {
                 let key = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| BadKey::Unreadable)?;
@@ -54,5 +55,26 @@ impl Signer {
                 Ok(key.sign(hash.as_ref()).as_ref().to_vec())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_keys_sign() {
+        for algorithm in Algorithm::BOTH {
+            let private = PrivateKey::generate(algorithm).unwrap();
+            let signer = Signer::new(&private, algorithm).unwrap();
+            assert_eq!(signer.algorithm(), algorithm);
+            assert!(signer.sign(b"input").unwrap().len() >= 64);
+        }
+    }
+
+    #[test]
+    fn nothing_prints_the_key() {
+        let signer = Signer::new(&PrivateKey::from_seed(&[7; 32]), Algorithm::Ed25519).unwrap();
+        assert!(!format!("{signer:?}").contains("7, 7"), "{signer:?}");
     }
 }

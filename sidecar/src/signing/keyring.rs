@@ -132,7 +132,7 @@ impl Keyring {
             KeyChangeError::Unknown(..) | KeyChangeError::Exists(..) => damaged(),
         })?;
         let algorithm = record.algorithm.into();
-        let signer = record.private.signer(algorithm);
+        let signer = Signer::new(&record.private, algorithm);
         let name = || format!("{domain}/{selector}");
         let signer = signer.map_err(|error| KeyTrouble::Unusable(name(), error))?;
         let facts = KeyFacts { algorithm, created: record.created, published: record.published };
