@@ -79,7 +79,8 @@ impl Guesses {
 
     /// Whether the password of this login is looked at now. When it is, that takes the turn.
     pub fn judge(&mut self, now: u64, attempt: &Attempt<'_>) -> Judgement {
-        if attempt.counters().any(|counter| self.is_crowded(now, attempt, &counter)) {
+        let is_crowded = |counter: Counter| self.is_crowded(now, attempt, &counter);
+        if !attempt.is_beyond_guessing() && attempt.counters().any(is_crowded) {
             return Judgement::Wait;
         }
         let judgement = self.judge_by_the_past(now, attempt);

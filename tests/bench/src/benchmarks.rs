@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::plot::Curve;
 use crate::report::Row;
 use crate::stack::Queue;
-use crate::{logins, policy, process, signing, users, whole_relay};
+use crate::{logging, logins, milter, policy, process, signing, users, whole_relay};
 
 /// What a benchmark measured.
 pub type Measured = (Vec<Row>, Vec<Curve>);
@@ -23,6 +23,8 @@ pub const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("cold login", |plan| rows(logins::cold(plan))),
     ("cached beside cold login", |plan| rows(logins::cached_beside_cold(plan))),
     ("policy", |plan| rows(policy::run(plan))),
+    ("milter", |plan| rows(milter::run(plan))),
+    ("way of a line", |plan| rows(logging::run(plan))),
     ("signing", |plan| rows(signing::run(plan))),
     ("users", |plan| rows(users::run(plan))),
     ("memory", |plan| rows(process::memory(plan))),

@@ -69,6 +69,28 @@ impl Group {
         ensure!(!ids.is_empty(), "no process in {}", self.folder.display());
         Ok(ids)
     }
+
+    /// The process in it whose program has this name (at most 15 bytes of it, as in comm of proc(5)).
+    pub fn process_named(&self, name: &str) -> Result<u32> {
+        let is_it = |id: &u32| {
+            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim() == name)
+        };
+        let found = self.processes()?.into_iter().find(is_it);
+        found.with_context(|| format!("no {name} in {}", self.folder.display()))
+    }
+}
+
+/// What the threads of one process have used, without those that have ended: exact, where the times of
+/// /proc/PID/stat come in hundredths of a second.
+pub fn of_process(id: u32) -> Result<Duration> {
+    let mut used = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{id}/task")).context("the process has ended")? {
+        // A thread may end meanwhile.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let nanoseconds = text.split_whitespace().next().context("schedstat is empty")?;
+        used += Duration::from_nanos(nanoseconds.parse()?);
+    }
+    Ok(used)
 }
 
 impl Drop for Group {

@@ -14,7 +14,7 @@ use relay_tests::sasl::plain;
 
 use crate::dovecot::{self, Users};
 use crate::lines::Lines;
-use crate::load::PASSWORD;
+use crate::load::{PASSWORD, USER};
 use crate::plan::Plan;
 use crate::report::{Goal, Row};
 use crate::rounds;
@@ -151,9 +151,16 @@ fn kernel(hash: &str, cores: usize, total: usize) -> Result<f64> {
 pub fn cached_beside_cold(plan: &Plan) -> Result<Vec<Row>> {
     let lab = Lab::open(Requirements::find()?)?;
     let service = sidecar(&lab, &hash()?, MANY_USERS, &[])?;
+    // Whom the relay knows to have a password that cannot be guessed, from an address it knows.
+    service.relay()?.add_user(USER, PASSWORD)?;
     let mut warm = Lines::sasl(&service.socket)?;
-    log_in(&mut warm, 0)?;
-    let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(1));
+    let mut log_in_again = || {
+        let answer = warm.ask(plain(1, USER, PASSWORD).as_bytes(), b"\n")?;
+        ensure!(answer.starts_with(b"OK\t1\t"), "{USER} is not let in: {answer:?}");
+        Ok::<_, anyhow::Error>(())
+    };
+    log_in_again()?;
+    let (stop, next) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut times = crate::load::histogram()?;
     thread::scope(|scope| {
         for _ in 0..10 {
@@ -171,7 +178,7 @@ pub fn cached_beside_cold(plan: &Plan) -> Result<Vec<Row>> {
         let measured = (|| -> Result<()> {
             while Instant::now() < until {
                 let started = Instant::now();
-                log_in(&mut warm, 0)?;
+                log_in_again()?;
                 times.saturating_record(crate::load::micros(started.elapsed()));
                 thread::sleep(Duration::from_millis(1));
             }

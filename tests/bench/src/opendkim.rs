@@ -7,23 +7,15 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use relay_tests::lab::{HOME_NETWORK, Lab};
 use relay_tests::process::Process;
-use relay_tests::relay::{Builder, Relay};
+use relay_tests::relay::Relay;
 use relay_tests::wait;
 
 use crate::cpu::Group;
 use crate::stack::Algorithm;
 
 const DOMAIN: &str = "example.org";
-/// As Postfix sees it.
-const SOCKET: &str = "unix:/run/relay/opendkim.sock";
-
-/// Has Postfix ask OpenDKIM where it would ask the sidecar's milter. The sidecar still answers policy.
-#[must_use]
-pub fn instead_of_the_milter(settings: Builder<'_>) -> Builder<'_> {
-    settings
-        .postfix_env("ALLOW_UNSAFE_POSTFIX", "true")
-        .postfix_env("POSTFIX_smtpd_milters", SOCKET)
-}
+/// In the folder of the relay's sockets.
+pub const SOCKET: &str = "opendkim.sock";
 
 /// Makes keys for the domain and removes those of another kind. Returns the selector of the one that is
 /// left.
@@ -55,7 +47,7 @@ pub fn start(relay: &Relay<'_>, lab: &Lab, group: &Group) -> Result<Process> {
     let key_file = folder.join("opendkim.key");
     fs::write(&key_file, key)?;
     fs::set_permissions(&key_file, PermissionsExt::from_mode(0o600))?;
-    let socket = relay.socket("opendkim.sock");
+    let socket = relay.socket(SOCKET);
     let config = folder.join("opendkim.conf");
     fs::write(
         &config,

@@ -50,6 +50,12 @@ impl<'lab> Service<'lab> {
         Ok(Self { socket, group, relay: None, process: Some(process) })
     }
 
+    /// A program that listens already.
+    #[must_use]
+    pub fn running(socket: PathBuf, group: Group, process: Process) -> Self {
+        Self { socket, group, relay: None, process: Some(process) }
+    }
+
     /// The relay, when this is one.
     pub fn relay(&self) -> Result<&Relay<'lab>> {
         self.relay.as_ref().context("this service is not the relay")

@@ -1,5 +1,6 @@
 //! A running variant: Postfix, whom it asks, a next hop, and what each of them has used.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -7,14 +8,15 @@ use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST};
 use relay_tests::process::Process;
-use relay_tests::relay::Relay;
+use relay_tests::relay::{Builder, Relay};
 use relay_tests::requirements::Requirements;
 use relay_tests::wait;
 
 use crate::cpu::Group;
+use crate::libmilter::Answers;
 use crate::load::{self, Load, PASSWORD, USER};
-use crate::opendkim;
 use crate::sink::CountingSink;
+use crate::{libmilter, opendkim};
 
 /// Whom Postfix asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +27,16 @@ pub enum Variant {
     Relay,
     /// The relay with `LOG_DETAIL=messages`.
     RelayShortLog,
+    /// The relay with `LOG_FORMAT=json`.
+    RelayJsonLog,
     /// Postfix and relay-init as they are, with services that decide nothing.
     Noop,
     /// The relay with a key of one kind for example.org.
     Signing(Algorithm),
     /// The relay with OpenDKIM in the milter's place, and an RSA key.
     OpenDkim,
+    /// The relay with a milter in C in its milter's place, which looks at nothing.
+    Libmilter,
 }
 
 /// Of a DKIM key, in the words of `relay dkim list`.
@@ -68,7 +74,7 @@ pub struct Stack<'lab> {
     postfix: Group,
     sidecar: Group,
     noop: Option<Noop>,
-    _opendkim: Option<Process>,
+    _other_milter: Option<Process>,
     // Last: it is unmounted once nobody uses it.
     _queue: Option<Mount>,
 }
@@ -82,29 +88,27 @@ const SETTLES: Duration = Duration::from_millis(150);
 impl<'lab> Stack<'lab> {
     /// `name` tells it from the other stacks of this run.
     pub fn start(lab: &'lab Lab, name: &str, variant: Variant, queue: Queue) -> Result<Self> {
-        let mut settings = lab
-            .relay()
-            .env("ALLOWED_NETWORKS", HOME_NETWORK)
-            .env("RELAYHOST", SINK_RELAYHOST)
-            .postfix_env("POSTFIX_in_flow_delay", "0")
-            // All clients come from one address.
-            .postfix_env("POSTFIX_smtpd_client_connection_count_limit", "500");
-        if variant == Variant::RelayShortLog {
-            settings = settings.postfix_env("LOG_DETAIL", "messages");
-        }
-        match variant {
-            Variant::Signing(_) => settings = settings.sidecar_env("DKIM_REQUIRE_DNS", "false"),
-            Variant::OpenDkim => settings = opendkim::instead_of_the_milter(settings),
-            Variant::Bare | Variant::Relay | Variant::RelayShortLog | Variant::Noop => {}
-        }
-        let mut relay = settings.build()?;
+        Self::start_logging(lab, name, variant, queue, None)
+    }
+
+    /// The same, with a file or named pipe as the Postfix container's standard output.
+    pub fn start_logging(
+        lab: &'lab Lab,
+        name: &str,
+        variant: Variant,
+        queue: Queue,
+        log: Option<&Path>,
+    ) -> Result<Self> {
+        let mut relay = settings(lab, variant).build()?;
         let mount = match queue {
             Queue::Memory => Some(Mount::make(&relay.queue(), "mode=0755")?),
             Queue::Disk => None,
         };
         let postfix = Group::new(&format!("{name}-postfix"))?;
         let sidecar = Group::new(&format!("{name}-sidecar"))?;
-        relay.break_container(&postfix.join())?;
+        let log = log.map_or_else(String::new, |log| format!("exec > {}\n", log.display()));
+        let before_init = postfix.join() + &log;
+        relay.break_container(&before_init)?;
         relay.break_sidecar_container(&sidecar.join())?;
         let sink = CountingSink::listen(relay.namespace())?;
         let noop = if variant == Variant::Noop {
@@ -117,15 +121,19 @@ impl<'lab> Stack<'lab> {
             relay.add_user(USER, PASSWORD)?;
             None
         };
-        let opendkim = match variant {
+        let other_milter = match variant {
             Variant::Signing(algorithm) => opendkim::only_key(&relay, algorithm).map(|_| None)?,
             Variant::OpenDkim => Some(opendkim::start(&relay, lab, &sidecar)?),
-            Variant::Bare | Variant::Relay | Variant::RelayShortLog | Variant::Noop => None,
+            Variant::Libmilter => {
+                let socket = relay.socket(libmilter::SOCKET);
+                Some(libmilter::start(lab, &sidecar, &socket, Answers::EachStage)?)
+            }
+            _ => None,
         };
         if variant == Variant::Bare {
             relay.postfix.take().context("Postfix is stopped")?.stop()?;
             relay.sidecar.take().context("the sidecar is stopped")?.stop()?;
-            relay.break_container(&format!("{}{BARE}", postfix.join()))?;
+            relay.break_container(&format!("{before_init}{BARE}"))?;
             relay.spawn_postfix()?;
             wait_for_postfix(&mut relay)?;
         }
@@ -136,7 +144,7 @@ impl<'lab> Stack<'lab> {
             postfix,
             sidecar,
             noop,
-            _opendkim: opendkim,
+            _other_milter: other_milter,
             _queue: mount,
         })
     }
@@ -162,6 +170,11 @@ impl<'lab> Stack<'lab> {
         })
     }
 
+    /// A process of the Postfix container by its program's name, such as `postlogd`.
+    pub fn process_of_postfix(&self, name: &str) -> Result<u32> {
+        self.postfix.process_named(name)
+    }
+
     /// The process that Postfix asks.
     pub fn sidecar_id(&self) -> Result<u32> {
         match &self.noop {
@@ -169,6 +182,32 @@ impl<'lab> Stack<'lab> {
             None => Ok(self.relay.sidecar()?.id()),
         }
     }
+}
+
+/// What the variants have in common, and what each has of its own.
+fn settings(lab: &Lab, variant: Variant) -> Builder<'_> {
+    let settings = lab
+        .relay()
+        .env("ALLOWED_NETWORKS", HOME_NETWORK)
+        .env("RELAYHOST", SINK_RELAYHOST)
+        .postfix_env("POSTFIX_in_flow_delay", "0")
+        // All clients come from one address.
+        .postfix_env("POSTFIX_smtpd_client_connection_count_limit", "500");
+    match variant {
+        Variant::RelayShortLog => settings.postfix_env("LOG_DETAIL", "messages"),
+        Variant::RelayJsonLog => settings.postfix_env("LOG_FORMAT", "json"),
+        Variant::Signing(_) => settings.sidecar_env("DKIM_REQUIRE_DNS", "false"),
+        Variant::OpenDkim => another_milter(settings, opendkim::SOCKET),
+        Variant::Libmilter => another_milter(settings, libmilter::SOCKET),
+        Variant::Bare | Variant::Relay | Variant::Noop => settings,
+    }
+}
+
+/// Has Postfix ask another milter where it would ask the sidecar's. The sidecar still answers policy.
+fn another_milter<'lab>(settings: Builder<'lab>, socket: &str) -> Builder<'lab> {
+    settings
+        .postfix_env("ALLOW_UNSAFE_POSTFIX", "true")
+        .postfix_env("POSTFIX_smtpd_milters", &format!("unix:/run/relay/{socket}"))
 }
 
 /// This benchmark's own program, which serves what decides nothing; a test is another one.
@@ -218,7 +257,7 @@ pub struct Mount(std::path::PathBuf);
 
 impl Mount {
     /// With these options of tmpfs(5).
-    pub fn make(place: &std::path::Path, options: &str) -> Result<Self> {
+    pub fn make(place: &Path, options: &str) -> Result<Self> {
         let flags = rustix::mount::MountFlags::empty();
         let options = std::ffi::CString::new(options)?;
         rustix::mount::mount("tmpfs", place, "tmpfs", flags, options.as_c_str())

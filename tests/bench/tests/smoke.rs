@@ -47,6 +47,8 @@ benchmarks_work! {
     cold_logins: "cold login",
     cached_logins_beside_cold_ones: "cached beside cold login",
     policy_answers: "policy",
+    milter_sessions: "milter",
+    the_way_of_a_log_line: "way of a line",
     signatures: "signing",
     users: "users",
     memory: "memory",

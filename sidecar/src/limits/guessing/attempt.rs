@@ -67,4 +67,10 @@ impl Attempt<'_> {
             }
         }
     }
+
+    /// Whether this login never waits for others that are looked at. From an address where the user
+    /// logs in anyway, nobody guesses a password that cannot be guessed.
+    pub fn is_beyond_guessing(&self) -> bool {
+        self.known && self.target == Target::Unguessable
+    }
 }

@@ -232,6 +232,11 @@ fn passwords_that_are_looked_at_count_until_they_turn_out_to_be_right() {
     assert_eq!(guesses.judge(1, &logins[3]), Judgement::Wait, "it could be one too many");
     let known = Attempt { known: true, ..logins[3] };
     assert_eq!(guesses.judge(1, &known), Judgement::Wait, "for all users of an address");
+    let unguessable = Attempt { target: Target::Unguessable, ..logins[3] };
+    assert_eq!(guesses.judge(1, &unguessable), Judgement::Wait, "from an address never seen");
+    let own_server = Attempt { known: true, ..unguessable };
+    assert_eq!(guesses.judge(1, &own_server), Judgement::Check, "there is nothing to guess");
+    guesses.looked_at(&own_server);
     assert_eq!(guesses.judge(1, &attempt("192.0.2.8", "bob")), Judgement::Check, "elsewhere");
     guesses.looked_at(&logins[0]);
     assert_eq!(guesses.judge(1, &logins[3]), Judgement::Check, "the first one was right");
