@@ -16,6 +16,7 @@ use relay_sidecar::metrics::Registry;
 use relay_sidecar::password::cache::VerifiedCache;
 use relay_sidecar::password::pool::{HashingPool, PoolMetrics};
 use relay_sidecar::password::{self, Arena, Cost, Password};
+use relay_sidecar::recorder::Recorder;
 use relay_sidecar::sasl::authenticator::{Authenticator, Dependencies};
 use relay_sidecar::sasl::metrics::AuthMetrics;
 use relay_sidecar::sasl::session::{SaslService, serve};
@@ -75,7 +76,9 @@ impl Lab {
             store,
         });
         let services = ServiceMetrics::register(&registry).unwrap();
-        let service = SaslService::new(authenticator.unwrap(), metrics, services, Duration::ZERO);
+        let history = Recorder::new(false);
+        let service =
+            SaslService::new(authenticator.unwrap(), metrics, services, history, Duration::ZERO);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { service: Arc::new(service), runtime, _folder: folder }
     }

@@ -1,5 +1,6 @@
-//! The only wiring: who gets which handle. Sockets are bound before anything slow.
+//! The only wiring. Sockets are bound before anything slow; `build` says who gets which handle.
 
+mod build;
 mod database;
 mod first_user;
 pub mod metrics;
@@ -8,41 +9,28 @@ mod scan;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
 
 use anyhow::Context as _;
 use tokio::net::UnixDatagram;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Rules;
-use crate::access::networks::Networks;
-use crate::alerts::Alerts;
-use crate::config::{Config, PasswordConfig};
+use crate::config::Config;
+use crate::control;
 use crate::decision::Decider;
-use crate::dkim::choice::Rules as DkimRules;
 use crate::events;
-use crate::gateways::Gateways;
 use crate::http::{self, HttpService};
 use crate::labels::Label;
-use crate::ledger::Ledger;
 use crate::listener::{Connection, Listener, MAX_CONNECTIONS, bind_unix};
 use crate::logging::Log;
 use crate::milter::callbacks::{MilterService, callbacks};
-use crate::milter::header_edits::HeaderRules;
 use crate::milter::intake::{Budget, Intake};
-use crate::milter::rewriting::Rewriting;
-use crate::password::cache::VerifiedCache;
-use crate::password::pool::HashingPool;
 use crate::policy::session as policy;
-use crate::sasl::authenticator::{Authenticator, Dependencies};
-use crate::sasl::session::{self as sasl, REFUSAL_DELAY, SaslService};
+use crate::sasl::session::{self as sasl, SaslService};
 use crate::service::{Service, ServiceMetrics};
 use crate::shutdown::{DRAIN, Shutdown};
-use crate::signing::keyring::Keyring;
-use crate::signing::pool::SigningPool;
 use crate::signing::upkeep;
-use crate::store::UserStore;
 use metrics::Metrics;
 
 /// Runs until a signal. Returns when everything has ended, or the deadline has passed.
@@ -61,7 +49,8 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let events = bind_unix(&sockets.events, |path| UnixDatagram::bind(path))
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
     let dkim = config.dkim.clone();
-    let services = build(config, &metrics)?;
+    let data_folder = config.data_folder.clone();
+    let services = build::build(config, &metrics)?;
 
     let shutdown = Shutdown::default();
     let stopping = shutdown.stopping.clone();
@@ -70,7 +59,13 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
-    shutdown.tasks.spawn(events::count(events, metrics.events, stopping.clone()));
+    let history = services.overview.history.clone();
+    shutdown.tasks.spawn(events::count(events, metrics.events, history, stopping.clone()));
+    let control = control::bind(&data_folder).with_context(|| {
+        format!("cannot listen on {}", data_folder.join(control::SOCKET).display())
+    })?;
+    tokio::spawn(control::serve(control, services.overview.clone(), stopping.clone()));
+    shutdown.tasks.spawn(services.overview.keep(stopping.clone()));
     serve_sasl(sasl, services.sasl, &shutdown);
     serve_policy(policy, services.decider, counts, &shutdown);
     serve_milter(milter, &services.milter, &shutdown);
@@ -92,91 +87,6 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     }
     ledger_stopping.cancel();
     ledger_task.await.context("saving what was counted")
-}
-
-struct Services {
-    sasl: Arc<SaslService>,
-    decider: Arc<Decider>,
-    milter: Arc<MilterService>,
-    http: Arc<HttpService>,
-    ledger: Arc<Ledger>,
-    gateways: Gateways,
-    networks: Networks,
-    store: UserStore,
-}
-
-fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
-    let store = UserStore::open(&config.data_folder)?;
-    let PasswordConfig { cost, threads, cache_size, cache_lifetime } = config.passwords;
-    if let Some(first_user) = &config.first_user {
-        first_user::ensure(&store, first_user, cost)
-            .context("creating the user of SMTP_USERNAME")?;
-    }
-    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let networks = Networks::new(config.access.allowed_networks);
-    let gateways = Gateways::new(config.access.trust_gateway, &networks);
-    let limits = config.limits;
-    let ledger = Arc::new(Ledger::new(store.clone(), limits.sending, limits.trust));
-    let authenticator = Authenticator::new(Dependencies {
-        store: store.clone(),
-        ledger: Arc::clone(&ledger),
-        pool: HashingPool::start(threads, &metrics.pool).context("starting the hashing threads")?,
-        cache: VerifiedCache::new(cache_size, cache_lifetime)?,
-        guess_limits: limits.guessing,
-        gateways: gateways.clone(),
-        cost,
-        enabled: config.access.login_enabled,
-        metrics: metrics.auth.clone(),
-    })?;
-    let rules = Rules {
-        networks: networks.clone(),
-        login_enabled: config.access.login_enabled,
-        network_senders: config.access.sender_domains,
-    };
-    let decider = Arc::new(Decider {
-        rules,
-        gateways: gateways.clone(),
-        store: store.clone(),
-        ledger: Arc::clone(&ledger),
-        alerts: Alerts::start(config.alert_webhook).context("starting the thread for alerts")?,
-        metrics: metrics.decisions.clone(),
-    });
-    let services = metrics.services.clone();
-    let rewriting = rewriting(&store, config.dkim.rules, config.headers, metrics)?;
-    let auth = metrics.auth.clone();
-    let sasl = Arc::new(SaslService::new(authenticator, auth, services.clone(), REFUSAL_DELAY));
-    metrics.watch(&store, &sasl);
-    Ok(Services {
-        sasl,
-        milter: Arc::new(MilterService { decider: Arc::clone(&decider), services, rewriting }),
-        decider,
-        http: Arc::new(HttpService {
-            store: store.clone(),
-            registry: metrics.registry.clone(),
-            token: config.http.token,
-            tls: config.http.tls,
-            ready: AtomicBool::new(false),
-        }),
-        ledger,
-        gateways,
-        networks,
-        store,
-    })
-}
-
-fn rewriting(
-    store: &UserStore,
-    rules: DkimRules,
-    headers: HeaderRules,
-    metrics: &Metrics,
-) -> anyhow::Result<Rewriting> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Rewriting {
-        keyring: Keyring::new(store.clone(), rules),
-        pool: SigningPool::start(threads).context("starting the signing threads")?,
-        metrics: metrics.dkim.clone(),
-        headers,
-    })
 }
 
 /// Accepts until the process stops, with a task for every connection.

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod console;
 pub mod dkim;
 pub mod export;
 pub mod failure;
@@ -43,6 +44,33 @@ pub enum Command {
     Dkim(DkimCommand),
     /// Check that `relay serve` is ready; for the container's health check
     Healthcheck,
+    /// Say whether mail flows, what waits, who sends how much, and what is refused
+    ///
+    /// The exit code is 0 when all is well and 9 when something needs attention.
+    Status {
+        /// Print JSON, for programs: the same as /api/status
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Watch who sends, what is refused and what waits, as it happens; q ends it
+    Top {
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Find out what became of mail: the last 1,000 messages and deliveries, and the last 1,000 refusals
+    ///
+    /// All options that are given must match. They are remembered in memory, since the sidecar started.
+    History {
+        #[command(flatten)]
+        search: SearchOptions,
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataFolder,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -209,6 +237,31 @@ pub struct PasswordSource {
     /// Generate a password and print it once
     #[arg(long)]
     pub generate: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SearchOptions {
+    /// Anything: a part of an address, a name, a queue id, a host or an answer
+    #[arg(value_name = "TEXT")]
+    pub text: Option<String>,
+    /// Who logged in
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The envelope sender, or a part of it
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+    /// An envelope recipient, or a part of it
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+    /// Postfix's queue id
+    #[arg(long, value_name = "ID")]
+    pub queue_id: Option<String>,
+    /// The reason of a decision, as in the log, such as `rate_limit`
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// How many of the newest entries
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    pub limit: usize,
 }
 
 #[derive(Debug, Args)]

@@ -63,6 +63,8 @@ pub struct Config {
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,
+    /// `LOG_REDACT`: whether addresses are masked in the history.
+    pub log_redacted: bool,
     /// What works, but an operator should know.
     pub warnings: Vec<String>,
 }

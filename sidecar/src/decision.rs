@@ -19,6 +19,7 @@ use crate::alerts::Alerts;
 use crate::clock::now;
 use crate::gateways::Gateways;
 use crate::ledger::{Charged, Ledger, Subject};
+use crate::recorder::Recorder;
 use crate::store::{ChangeError, StoreError, UserStore};
 use crate::user_name::UserName;
 use crate::users::{self as user_records, User};
@@ -56,6 +57,7 @@ pub struct Decider {
     pub store: UserStore,
     pub ledger: Arc<Ledger>,
     pub alerts: Alerts,
+    pub history: Recorder,
     pub metrics: DecisionMetrics,
 }
 

@@ -1,5 +1,5 @@
-//! What Postfix did, as relay-init tells it: datagrams on `events.sock`, for the metrics. Each has
-//! JSON objects, one on a line.
+//! What Postfix did, as relay-init tells it: datagrams on `events.sock`, for the metrics and the
+//! history. Each has JSON objects, one on a line.
 //!
 //! Best effort on both sides: what cannot be read is skipped, and nothing waits for it. relay-init's
 //! `events.rs` and `report.rs` have the format.
@@ -14,7 +14,9 @@ use serde::Deserialize;
 use tokio::net::UnixDatagram;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::metrics::Registry;
+use crate::recorder::Recorder;
 use deliveries::{Delivery, DeliveryMetrics};
 use postfix::{PostfixMetrics, Queues, Report};
 
@@ -38,12 +40,15 @@ impl EventMetrics {
         })
     }
 
-    /// Counts what a datagram tells.
-    fn count(&self, datagram: &[u8], now: Instant) {
+    /// Counts and remembers what a datagram tells.
+    fn count(&self, datagram: &[u8], history: &Recorder, now: Instant) {
         for event in datagram.split(|byte| *byte == b'\n').filter_map(Event::read) {
             self.postfix.heard(now);
             match event {
-                Event::Delivery(delivery) => self.deliveries.count(&delivery),
+                Event::Delivery(delivery) => {
+                    self.deliveries.count(&delivery);
+                    history.add(delivery.entry(clock::now()));
+                }
                 Event::Queue { queues } => self.postfix.queues(&queues),
                 Event::Postfix(report) => self.postfix.report(report),
             }
@@ -51,7 +56,7 @@ impl EventMetrics {
     }
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event<'a> {
     #[serde(borrow)]
@@ -70,7 +75,12 @@ impl<'a> Event<'a> {
 }
 
 /// Counts until the process stops.
-pub async fn count(socket: UnixDatagram, metrics: EventMetrics, stopping: CancellationToken) {
+pub async fn count(
+    socket: UnixDatagram,
+    metrics: EventMetrics,
+    history: Recorder,
+    stopping: CancellationToken,
+) {
     let mut datagram = vec![0; MAX_DATAGRAM];
     loop {
         let length = tokio::select! {
@@ -79,7 +89,8 @@ pub async fn count(socket: UnixDatagram, metrics: EventMetrics, stopping: Cancel
         };
         match length {
             Ok(length) => {
-                metrics.count(datagram.get(..length).unwrap_or_default(), Instant::now());
+                let datagram = datagram.get(..length).unwrap_or_default();
+                metrics.count(datagram, &history, Instant::now());
             }
             Err(error) => {
                 tracing::error!(%error, "Postfix's deliveries and its queue are no longer counted");
@@ -92,6 +103,7 @@ pub async fn count(socket: UnixDatagram, metrics: EventMetrics, stopping: Cancel
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Filter;
     use crate::listener::bind_unix;
 
     /// As relay-init sends them.
@@ -121,8 +133,8 @@ mod tests {
         let socket = bind();
         let registry = Registry::default();
         let metrics = EventMetrics::register(&registry).unwrap();
-        let stopping = CancellationToken::new();
-        let counting = tokio::spawn(count(socket, metrics, stopping.clone()));
+        let (stopping, history) = (CancellationToken::new(), Recorder::new(false));
+        let counting = tokio::spawn(count(socket, metrics, history.clone(), stopping.clone()));
         let sender = UnixDatagram::unbound().unwrap();
         let datagram = [EVENTS[0], EVENTS[1], EVENTS[0], EVENTS[2], EVENTS[0]].join("\n");
         sender.send_to(datagram.as_bytes(), &path).await.unwrap();
@@ -139,5 +151,6 @@ mod tests {
         }
         stopping.cancel();
         counting.await.unwrap();
+        assert_eq!(history.find(&Filter::default(), 9).entries.len(), 3);
     }
 }

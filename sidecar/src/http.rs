@@ -1,9 +1,10 @@
-//! `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, for Prometheus and health checks.
+//! The status page, its figures as JSON, `/metrics`, `/healthz` and `/readyz` over HTTP/1.1.
 //!
-//! With METRICS_TOKEN only who has it may see the metrics. The other two tell no more than whether
-//! the process is well, to anybody: whoever checks that has no token.
+//! With METRICS_TOKEN only who has it may see the first three, and then with the names of users. The last two tell no
+//! more than whether the process is well, to anybody: whoever checks that has no token.
 
 pub mod access;
+pub mod page;
 pub mod tls;
 
 use std::convert::Infallible;
@@ -14,7 +15,10 @@ use std::time::Duration;
 use access::Token;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, REFERRER_POLICY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -23,8 +27,11 @@ use tls::Tls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::history::Filter;
 use crate::listener::Connection;
 use crate::metrics::Registry;
+use crate::overview::Overview;
+use crate::status::Status;
 use crate::store::UserStore;
 
 /// The head of a request must have arrived by then; a scraper sends it at once.
@@ -32,12 +39,15 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection is closed after this long, whatever it is doing: a peer that does not read its
 /// answers would hold it, and health checks share the number of connections.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// Entries of the history that the page looks at.
+const LATEST: usize = 100;
 
 /// What all sessions share.
 #[derive(Debug)]
 pub struct HttpService {
     pub store: UserStore,
     pub registry: Registry,
+    pub overview: Overview,
     pub token: Option<Token>,
     pub tls: Option<Tls>,
     /// Set once every socket is bound.
@@ -89,11 +99,13 @@ fn respond(
         return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
     match path {
-        "/metrics" if service.token.as_ref().is_some_and(|token| !token.is_in(headers)) => {
-            let mut response = plain(StatusCode::UNAUTHORIZED, "METRICS_TOKEN is needed\n");
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            response
+        "/" | "/api/status" | "/metrics"
+            if service.token.as_ref().is_some_and(|token| !token.is_in(headers)) =>
+        {
+            who_are_you(path)
         }
+        "/" => status_page(service),
+        "/api/status" => status_json(service),
         "/metrics" => scrape(service),
         "/healthz" => match service.store.user_count() {
             Ok(_) => plain(StatusCode::OK, "ok\n"),
@@ -101,8 +113,58 @@ fn respond(
         },
         "/readyz" if service.ready.load(Ordering::Acquire) => plain(StatusCode::OK, "ready\n"),
         "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        _ => plain(StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n"),
+        _ => plain(StatusCode::NOT_FOUND, "/, /api/status, /metrics, /healthz or /readyz\n"),
     }
+}
+
+/// A browser asks its user only if Basic is offered.
+fn who_are_you(path: &str) -> Response<Full<Bytes>> {
+    let scheme = if path == "/" { "Basic realm=\"METRICS_TOKEN as password\"" } else { "Bearer" };
+    let mut response = plain(StatusCode::UNAUTHORIZED, "METRICS_TOKEN is needed\n");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+    response
+}
+
+/// The figures, with names for those who have shown a token.
+fn status(service: &HttpService) -> (Status, bool) {
+    let status = service.overview.status();
+    match service.token {
+        Some(_) => (status, true),
+        None => (status.without_names(), false),
+    }
+}
+
+fn status_page(service: &HttpService) -> Response<Full<Bytes>> {
+    let (status, names) = status(service);
+    let latest = service.overview.history.find(&Filter::default(), LATEST);
+    let page = page::render(&status, &latest.entries, names);
+    let mut response = content("text/html; charset=utf-8", page);
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, page::SECURITY_POLICY.as_str()),
+        (REFERRER_POLICY, "no-referrer"),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn status_json(service: &HttpService) -> Response<Full<Bytes>> {
+    // Only maps with keys other than strings can fail, and there is none.
+    let text = serde_json::to_string(&status(service).0).unwrap_or_default();
+    content("application/json", text + "\n")
+}
+
+/// An answer that is true now, and not to be kept.
+fn content(kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    for (name, value) in
+        [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")]
+    {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn scrape(service: &HttpService) -> Response<Full<Bytes>> {
@@ -126,13 +188,28 @@ fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::metrics::DecisionMetrics;
+    use crate::ledger::Ledger;
+    use crate::limits::limit::{Ceiling, DefaultLimits, Limits};
+    use crate::recorder::Recorder;
 
     #[test]
     fn paths_and_their_status() {
         let folder = tempfile::tempdir().unwrap();
+        let (store, registry) = (UserStore::open(folder.path()).unwrap(), Registry::default());
+        let limits = DefaultLimits {
+            user: Limits::default(),
+            network: Limits::default(),
+            ceiling: Ceiling::Off,
+        };
+        let ledger = Arc::new(Ledger::new(store.clone(), limits, Duration::from_secs(1)));
+        let decisions = DecisionMetrics::register(&registry, 5).unwrap();
+        let history = Recorder::new(false);
+        let overview = Overview::new(registry.clone(), store.clone(), ledger, decisions, history);
         let mut service = HttpService {
-            store: UserStore::open(folder.path()).unwrap(),
-            registry: Registry::default(),
+            store,
+            registry,
+            overview,
             token: None,
             tls: None,
             ready: AtomicBool::new(false),
@@ -149,13 +226,17 @@ mod tests {
             (Method::HEAD, "/readyz", StatusCode::OK),
             (Method::GET, "/healthz", StatusCode::OK),
             (Method::GET, "/metrics", StatusCode::OK),
-            (Method::GET, "/", StatusCode::NOT_FOUND),
+            (Method::GET, "/", StatusCode::OK),
+            (Method::GET, "/api/status", StatusCode::OK),
+            (Method::GET, "/else", StatusCode::NOT_FOUND),
             (Method::POST, "/metrics", StatusCode::METHOD_NOT_ALLOWED),
         ] {
             assert_eq!(status(&service, &method, path), expected, "{method} {path}");
         }
         service.token = Token::parse(&"0123456789abcdef".to_owned().into()).ok();
         for (path, expected) in [
+            ("/", StatusCode::UNAUTHORIZED),
+            ("/api/status", StatusCode::UNAUTHORIZED),
             ("/metrics", StatusCode::UNAUTHORIZED),
             ("/readyz", StatusCode::OK),
             ("/healthz", StatusCode::OK),

@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::limits::account::{Account, AccountKey};
-use crate::limits::limit::{Ceiling, DefaultLimits, Limits};
+use crate::limits::limit::{Ceiling, DefaultLimits, Limit, Limits};
 use crate::limits::usage::Exceeded;
 use crate::store::{StoreError, UserStore};
 use crate::user_name::UserName;
@@ -134,6 +134,18 @@ impl Ledger {
         });
         accounts.changed(&subject.key);
         Ok(charged)
+    }
+
+    /// What has been used of each limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::look_ahead`].
+    pub fn used(&self, subject: &Subject, now: u64) -> Result<Vec<(Limit, u32)>, StoreError> {
+        let mut accounts = self.lock();
+        let account = accounts.get(&self.store, &subject.key, subject.owner)?;
+        let used = |limit: &Limit| (*limit, account.usage.used(now, limit));
+        Ok(subject.limits.0.iter().map(used).collect())
     }
 
     /// Remembers a successful login.

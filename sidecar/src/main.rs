@@ -20,6 +20,9 @@ fn main() -> ExitCode {
         Command::User(command) => cli::user::run(command),
         Command::Dkim(command) => cli::dkim::run(command),
         Command::Healthcheck => cli::healthcheck::run(),
+        Command::Status { json, data } => cli::console::status(&data.path, json),
+        Command::Top { data } => cli::console::top::run(&data.path),
+        Command::History { search, json, data } => cli::console::history(&data.path, search, json),
     };
     match done {
         Ok(()) => Exit::Success.into(),

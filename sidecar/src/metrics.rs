@@ -4,6 +4,7 @@
 //! and `app` puts them together. Every series exists from the first scrape on, and is looked up
 //! once, when it is registered.
 
+mod reading;
 mod series;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use reading::{Point, Reading};
 use series::Series;
 pub use series::{Counters, Durations, Gauges, KnownGauges, LabelSet};
 
@@ -57,6 +59,12 @@ impl Registry {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.metrics.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// The same figures, for our own views.
+    pub fn read(&self) -> Reading {
+        lock(&self.refreshers).iter().for_each(|refresh| refresh());
+        Reading::of(&self.metrics.gather())
     }
 
     /// Has this called before every scrape, to set gauges that nobody keeps up to date.

@@ -21,6 +21,8 @@ pub enum Exit {
     BadInput = 7,
     /// DNS does not have a DKIM record as it has to be.
     RecordWrong = 8,
+    /// `relay status`: something needs attention, or is not known.
+    NotWell = 9,
     /// A bad setting: EX_USAGE of sysexits(3).
     BadSetting = 64,
 }

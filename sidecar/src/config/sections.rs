@@ -44,6 +44,7 @@ impl<E: Environment> Reader<'_, E> {
         let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
+        let log_redacted = self.log_redacted();
         let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
         Some(Config {
             access,
@@ -57,6 +58,7 @@ impl<E: Environment> Reader<'_, E> {
             data_folder,
             first_user,
             log: log?,
+            log_redacted: log_redacted?,
             warnings: std::mem::take(&mut self.warnings),
         })
     }
@@ -226,6 +228,18 @@ impl<E: Environment> Reader<'_, E> {
             self.wrong("LOG_LEVEL", &level_text, "expected error, warn, info or debug");
         }
         Some(LogConfig { format: format?, level: level? })
+    }
+
+    fn log_redacted(&mut self) -> Option<bool> {
+        let text = self.value_or_default("LOG_REDACT");
+        match text.as_str() {
+            "none" => Some(false),
+            "mask" | "hash" => Some(true),
+            _ => {
+                self.wrong("LOG_REDACT", &text, "expected none, mask or hash");
+                None
+            }
+        }
     }
 
     fn first_user(&mut self) -> Option<FirstUser> {

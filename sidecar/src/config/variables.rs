@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 39] = [
+pub const VARIABLES: [Variable; 40] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -44,6 +44,7 @@ pub const VARIABLES: [Variable; 39] = [
     variable("LOGIN_CACHE_SECONDS", "900"),
     variable("LOG_FORMAT", "text"),
     variable("LOG_LEVEL", "info"),
+    variable("LOG_REDACT", "none"),
     variable("SASL_LISTEN", "unix:/run/relay/sasl.sock"),
     variable("POLICY_LISTEN", "unix:/run/relay/policy.sock"),
     variable("MILTER_LISTEN", "unix:/run/relay/milter.sock"),
@@ -59,7 +60,7 @@ pub const VARIABLES: [Variable; 39] = [
 ];
 
 /// Variables that only relay-init reads. Both containers get the same `.env`, so these are not typos.
-pub const OF_RELAY_INIT: [&str; 27] = [
+pub const OF_RELAY_INIT: [&str; 26] = [
     "RELAY_DOMAIN",
     "ENABLE_TLS",
     "TLS_CERT",
@@ -83,7 +84,6 @@ pub const OF_RELAY_INIT: [&str; 27] = [
     "ALLOW_UNSAFE_POSTFIX",
     "DRAIN_SECONDS",
     "LOG_DETAIL",
-    "LOG_REDACT",
     "MESSAGE_SIZE_LIMIT",
     "PUBLISH_587",
     "PUBLISH_465",

@@ -150,6 +150,14 @@ impl SuspendedUsers {
         self.lock().insert(user);
     }
 
+    /// Those that are known, in alphabetical order; at the last scrape or later.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.lock().iter().map(|name| name.as_str().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Says that there are no others.
     pub fn complete(&self) {
         self.complete.store(true, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::history::{Entry, Event};
 use crate::labels::{Label, label_enum};
 use crate::metrics::{Counters, Durations, Registry};
 
@@ -187,8 +188,8 @@ impl DeliveryMetrics {
     }
 }
 
-/// What is counted of a delivery.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+/// What is counted and remembered of a delivery.
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Delivery<'a> {
     #[serde(borrow)]
@@ -201,6 +202,43 @@ pub struct Delivery<'a> {
     delays: Cow<'a, str>,
     encrypted: bool,
     smarthost: bool,
+    #[serde(borrow)]
+    queue_id: Cow<'a, str>,
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    #[serde(borrow)]
+    to: Cow<'a, str>,
+    /// What the next hop answered, or why there is no answer.
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    /// Seconds since the message came.
+    delay: Option<f64>,
+}
+
+/// Postfix's `minimal_backoff_time` and `maximal_backoff_time`, by default: it waits as long as the message has
+/// been there, within these.
+const BACKOFF: (f64, f64) = (300.0, 4_000.0);
+
+impl Delivery<'_> {
+    /// For the history; `now` is when it was heard of.
+    pub fn entry(&self, now: u64) -> Entry {
+        let event = match Status::of(&self.status) {
+            Status::Sent => Event::Sent,
+            Status::Bounced => Event::Bounced,
+            Status::Expired => Event::Expired,
+            Status::Deferred | Status::Other => Event::Deferred,
+        };
+        let delay = self.delay.filter(|_| event == Event::Deferred);
+        Entry {
+            queue_id: self.queue_id.clone().into_owned(),
+            sender: self.from.clone().into_owned(),
+            recipients: self.to.clone().into_owned(),
+            next_hop: self.relay.clone().into_owned(),
+            answer: self.reason.clone().into_owned(),
+            next_try: delay.map(|age| now + age.clamp(BACKOFF.0, BACKOFF.1) as u64),
+            ..Entry::new(now, event)
+        }
+    }
 }
 
 /// `0.1/0.02/2/0.3`, as far as it can be read.
@@ -274,7 +312,7 @@ mod tests {
                 relay: "smtp.google.com[192.0.2.1]:25".into(),
                 delays: "0.1/0.02/2/0.3".into(),
                 encrypted: true,
-                smarthost: false,
+                ..Delivery::default()
             });
         }
         let text = String::from_utf8(registry.text().unwrap()).unwrap();

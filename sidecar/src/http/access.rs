@@ -1,5 +1,7 @@
 //! Who may read the metrics: anybody, or whoever has the token.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use zeroize::Zeroizing;
@@ -34,13 +36,27 @@ impl Token {
         Ok(Self(blake3::hash(text.as_bytes())))
     }
 
-    /// Whether a request has it: `Authorization: Bearer …` (RFC 6750).
+    /// Whether a request has it: `Authorization: Bearer …` (RFC 6750), or as the password of any user in
+    /// `Authorization: Basic …` (RFC 7617), which is what a browser asks its user for.
     pub fn is_in(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else { return false };
-        let (scheme, token) = value.as_bytes().split_at_checked(7).unwrap_or_default();
-        // blake3::Hash compares in constant time, and digests have no length to tell.
-        scheme.eq_ignore_ascii_case(b"Bearer ") && blake3::hash(token) == self.0
+        let value = value.as_bytes();
+        let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+        let (scheme, rest) = value.split_at(space);
+        let rest = rest.get(1..).unwrap_or_default();
+        if scheme.eq_ignore_ascii_case(b"Bearer") {
+            return self.is(rest);
+        }
+        let Ok(pair) = STANDARD.decode(rest).map(Zeroizing::new) else { return false };
+        let colon = pair.iter().position(|byte| *byte == b':');
+        let password = colon.and_then(|colon| pair.get(colon + 1..));
+        scheme.eq_ignore_ascii_case(b"Basic") && password.is_some_and(|password| self.is(password))
+    }
+
+    /// blake3::Hash compares in constant time, and digests have no length to tell.
+    fn is(&self, given: &[u8]) -> bool {
+        blake3::hash(given) == self.0
     }
 }
 
@@ -75,6 +91,12 @@ mod tests {
             (vec![], false),
             (vec!["Bearer 0123456789abcdef"], true),
             (vec!["bearer 0123456789abcdef"], true),
+            // anybody:0123456789abcdef
+            (vec!["Basic YW55Ym9keTowMTIzNDU2Nzg5YWJjZGVm"], true),
+            (vec!["basic OjAxMjM0NTY3ODlhYmNkZWY="], true),
+            (vec!["Basic MDEyMzQ1Njc4OWFiY2RlZg=="], false),
+            (vec!["Basic 0123456789abcdef"], false),
+            (vec!["Digest YW55Ym9keTowMTIzNDU2Nzg5YWJjZGVm"], false),
             (vec!["Bearer 0123456789abcdeF"], false),
             (vec!["Bearer 0123456789abcdef0"], false),
             (vec!["Bearer 0123456789abcde"], false),

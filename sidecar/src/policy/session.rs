@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::protocol::{self, DecodeError, Request};
 use super::rules::{self, Tally};
 use crate::access::{Action, Verdict};
+use crate::clock::now;
 use crate::decision::metrics::Asker;
 use crate::decision::{Decider, Stage};
+use crate::history::{Entry, Event};
 use crate::labels::Label;
 use crate::listener::hung_up;
 use crate::printable::Printable;
@@ -97,7 +99,24 @@ async fn answer(
         tally.permitted();
     }
     log(request, &verdict);
+    if !permitted {
+        decider.history.add(refusal(request, &verdict));
+    }
     Ok(verdict)
+}
+
+/// For the history. What is permitted is there once it is a message.
+fn refusal(request: &Request<'_>, verdict: &Verdict) -> Entry {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Entry {
+        queue_id: text(request.queue_id),
+        user: text(request.sasl_username),
+        client: text(request.client_address),
+        sender: text(request.sender),
+        recipients: text(request.recipient),
+        reason: verdict.reason.label().to_owned(),
+        ..Entry::new(now(), Event::Refused)
+    }
 }
 
 /// One line for every refusal. What is permitted shows at debug level; if it becomes a message, the

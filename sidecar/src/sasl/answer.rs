@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::mechanism::Mechanism;
 use super::outcome::{AuthResult, Outcome};
 use super::protocol::{self, FailCode, Reply};
+use crate::history::{Entry, Event};
 use crate::labels::Label;
 use crate::printable::Printable;
 
@@ -29,6 +30,16 @@ pub fn log(mechanism: Option<Mechanism>, client: &str, outcome: &Outcome, took: 
             tracing::warn!(%result, %client, %mechanism, %user, milliseconds, "login deferred");
         }
         _ => tracing::warn!(%result, %client, %mechanism, %user, milliseconds, "login refused"),
+    }
+}
+
+/// For the history.
+pub fn refusal(client: &str, outcome: &Outcome, now: u64) -> Entry {
+    Entry {
+        user: outcome.user.as_ref().map(|user| user.as_str().to_owned()).unwrap_or_default(),
+        client: client.to_owned(),
+        reason: outcome.result.label().to_owned(),
+        ..Entry::new(now, Event::LoginRefused)
     }
 }
 

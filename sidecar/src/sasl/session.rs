@@ -19,7 +19,9 @@ use super::outcome::{AuthResult, Outcome};
 use super::pending::{Pending, Request};
 use super::protocol::{self, Auth, Command, Reply};
 use crate::addresses;
+use crate::clock::now;
 use crate::printable::Printable;
+use crate::recorder::Recorder;
 use crate::service::{Service, ServiceMetrics};
 
 /// Every answer but yes comes this long after the request, whatever the reason and however little
@@ -33,6 +35,7 @@ pub struct SaslService {
     pub authenticator: Authenticator,
     metrics: AuthMetrics,
     services: ServiceMetrics,
+    history: Recorder,
     refusal_delay: Duration,
     connections: AtomicU64,
 }
@@ -42,9 +45,11 @@ impl SaslService {
         authenticator: Authenticator,
         metrics: AuthMetrics,
         services: ServiceMetrics,
+        history: Recorder,
         refusal_delay: Duration,
     ) -> Self {
-        Self { authenticator, metrics, services, refusal_delay, connections: AtomicU64::new(0) }
+        let connections = AtomicU64::new(0);
+        Self { authenticator, metrics, services, history, refusal_delay, connections }
     }
 }
 
@@ -240,6 +245,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let took = started.elapsed();
         self.service.metrics.finished(mechanism, outcome.result, took);
         answer::log(mechanism, client, outcome, took);
+        if outcome.result != AuthResult::Accepted {
+            self.service.history.add(answer::refusal(client, outcome, now()));
+        }
         if outcome.result.asks_to_come_back() && self.minor_version == 0 {
             return Err(SessionError::ComeBack);
         }

@@ -9,6 +9,7 @@ use crate::gateways::Gateways;
 use crate::ledger::Ledger;
 use crate::limits::limit::DefaultLimits;
 use crate::metrics::Registry;
+use crate::recorder::Recorder;
 use crate::store::UserStore;
 use crate::user_name::UserName;
 use crate::users::{NewHash, User};
@@ -29,6 +30,7 @@ impl Lab {
             rules: Rules { networks, login_enabled: true, network_senders: Vec::new() },
             ledger: Arc::new(Ledger::new(store.clone(), limits, Duration::from_secs(1))),
             alerts: Alerts::start(None).unwrap(),
+            history: Recorder::new(false),
             store: store.clone(),
             metrics: DecisionMetrics::register(&registry, 5).unwrap(),
         };

@@ -8,6 +8,7 @@ use super::super::authenticator::tests::{add, dependencies};
 use super::super::authenticator::{Authenticator, Dependencies};
 use super::*;
 use crate::metrics::Registry;
+use crate::recorder::Recorder;
 use crate::store::UserStore;
 use crate::user_name::UserName;
 
@@ -32,7 +33,8 @@ impl Peer {
         add(&store, "alice", "secret");
         let authenticator = Authenticator::new(with).unwrap();
         let services = ServiceMetrics::register(&Registry::default()).unwrap();
-        let service = SaslService::new(authenticator, metrics, services, REFUSED_AFTER);
+        let service =
+            SaslService::new(authenticator, metrics, services, Recorder::new(false), REFUSED_AFTER);
         let service = Arc::new(service);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let stopping = CancellationToken::new();

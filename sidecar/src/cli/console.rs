@@ -1,0 +1,64 @@
+//! `relay status`, `relay history` and `relay top`: what the running daemon knows, on a terminal.
+
+mod ask;
+mod entries;
+mod overview;
+pub mod top;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use super::SearchOptions;
+use super::failure::{Exit, Failure};
+use crate::control::protocol::{Answer, Question, encode};
+use crate::history::Filter;
+use crate::status::{Flow, Status};
+
+/// Prints how the relay is.
+pub fn status(folder: &Path, json: bool) -> Result<(), Failure> {
+    let status = fetch(folder)?;
+    if json {
+        print(&encode(&status))?;
+    } else {
+        let style = overview::Style::of_terminal();
+        print(overview::render(&status, &style, overview::WIDTH).as_bytes())?;
+    }
+    let trouble = |text| Err(Failure::new(Exit::NotWell, text));
+    match status.flow {
+        Flow::Flows => Ok(()),
+        Flow::Troubled => trouble("mail flows, and something needs attention"),
+        Flow::Stopped => trouble("mail does not flow"),
+        Flow::Unknown => {
+            trouble("not known: Postfix has not been heard of since the sidecar started")
+        }
+    }
+}
+
+fn fetch(folder: &Path) -> Result<Status, Failure> {
+    match ask::daemon(folder, &Question::Status)? {
+        Answer::Status(status) => Ok(*status),
+        _ => Err(ask::another_version()),
+    }
+}
+
+/// Prints what is remembered of mail.
+pub fn history(folder: &Path, search: SearchOptions, json: bool) -> Result<(), Failure> {
+    let SearchOptions { text, user, sender, recipient, queue_id, reason, limit } = search;
+    let filter = Filter { user, sender, recipient, queue_id, reason, text };
+    let answer = ask::daemon(folder, &Question::History { filter, most: limit })?;
+    let Answer::History(found) = answer else { return Err(ask::another_version()) };
+    if json {
+        return print(&encode(&found));
+    }
+    print(entries::render(&found).as_bytes())
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(bytes).and_then(|()| output.flush()).map_err(Failure::trouble)
+}
+
+/// Whether colours and a live view make sense.
+fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}

@@ -1,0 +1,92 @@
+//! The socket on which `relay status`, `relay top` and `relay history` ask the running daemon.
+//!
+//! It is in the data folder, which the Postfix container does not see, and only its owner may connect. One question
+//! and one answer a connection, each a line of JSON.
+
+pub mod protocol;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::overview::Overview;
+use protocol::{Answer, MAX_QUESTION, Question};
+
+/// The name of the socket in the data folder.
+pub const SOCKET: &str = "control.sock";
+/// A command asks at once and reads at once.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Commands that are answered at one time; others wait.
+const MAX_CONNECTIONS: usize = 16;
+/// How long to pause after an accept error, which usually means too few descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes the place of what an earlier process left.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn bind(folder: &Path) -> io::Result<UnixListener> {
+    let path = folder.join(SOCKET);
+    // Nobody can connect before it has its mode: it is bound in a folder that only we may enter.
+    let private = folder.join(format!("{SOCKET}.{}", std::process::id()));
+    if let Err(error) = std::fs::remove_dir_all(&private)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    std::fs::create_dir(&private)?;
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700))?;
+    let temporary = private.join("s");
+    let listener = UnixListener::bind(&temporary)?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&temporary, &path)?;
+    std::fs::remove_dir(&private)?;
+    Ok(listener)
+}
+
+/// Answers until the process stops.
+pub async fn serve(listener: UnixListener, overview: Overview, stopping: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // Never closed, so there is always a permit in the end.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let overview = overview.clone();
+                tokio::spawn(async move {
+                    // Whoever does not ask in time, or does not read, is gone.
+                    drop(tokio::time::timeout(TIMEOUT, session(stream, &overview)).await);
+                    drop(permit);
+                });
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn session(mut stream: UnixStream, overview: &Overview) -> io::Result<()> {
+    let mut question = Vec::new();
+    let mut limited = (&mut stream).take(MAX_QUESTION as u64 + 1);
+    while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
+    let answer = match protocol::decode(&question) {
+        Ok(Question::Status) => Answer::Status(Box::new(overview.status())),
+        Ok(Question::History { filter, most }) => {
+            Answer::History(overview.history.find(&filter, most))
+        }
+        Err(mistake) => Answer::Error(mistake),
+    };
+    stream.write_all(&protocol::encode(&answer)).await?;
+    stream.shutdown().await
+}

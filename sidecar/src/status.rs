@@ -1,0 +1,159 @@
+//! How the relay is: one set of figures for the status page, `/api/status`, `relay status`, `relay top` and
+//! alerts. Pure; time is an argument.
+//!
+//! The figures come from the metrics registry and from a memory of the last 24 hours (`ring`). They are computed
+//! in `figures` and nowhere else, and judged in `concerns`. What is not known is absent, never a zero.
+
+pub mod concerns;
+pub mod figures;
+pub mod ring;
+pub mod words;
+
+use serde::{Deserialize, Serialize};
+
+pub use concerns::{Concern, ConcernKind, Flow};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// When this was true, in seconds since 1970.
+    pub time: u64,
+    /// Seconds since the sidecar started. Nothing here goes back further.
+    pub uptime: u64,
+    /// Does mail flow?
+    pub flow: Flow,
+    /// Why not, or what an operator should look at; the worst first.
+    pub concerns: Vec<Concern>,
+    pub postfix: Postfix,
+    /// In the order of a message's way.
+    pub queues: Vec<Queue>,
+    pub last_hour: Period,
+    pub last_day: Period,
+    /// Who sent most, most first.
+    pub senders: Vec<Sender>,
+    pub users: Option<u64>,
+    /// Missing until all users have been looked at.
+    pub suspended: Option<u64>,
+    pub suspended_users: Vec<String>,
+    /// Addresses that guessed too many passwords.
+    pub blocked_addresses: u64,
+    pub certificates: Vec<Certificate>,
+    pub volumes: Vec<Volume>,
+    pub hashing: Hashing,
+    /// Of the sidecar.
+    pub version: String,
+    pub plots: Vec<Plot>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Postfix {
+    /// `None` if it was never heard of.
+    pub up: Option<bool>,
+    /// How old all that Postfix's container tells is, in seconds: queue, deliveries, certificates.
+    pub age: Option<u64>,
+    pub version: Option<String>,
+    /// Deliveries that happened while nobody counted.
+    pub uncounted: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    pub name: String,
+    pub messages: u64,
+    pub bytes: Option<u64>,
+    /// Seconds.
+    pub oldest: Option<u64>,
+}
+
+/// What happened in a stretch of time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Period {
+    /// Seconds, fewer than the name says after a start.
+    pub seconds: u64,
+    pub accepted: u64,
+    pub recipients: u64,
+    pub sent: u64,
+    pub deferred: u64,
+    pub bounced: u64,
+    pub expired: u64,
+    /// Requests without a decision: the database was in trouble, or there were too many at once.
+    pub trouble: u64,
+    /// By reason, most first.
+    pub refused: Vec<Count>,
+    pub logins_refused: Vec<Count>,
+    /// Why mail was deferred.
+    pub deferrals: Vec<Count>,
+}
+
+impl Period {
+    /// Everything that was refused.
+    pub fn refusals(&self) -> u64 {
+        self.refused.iter().chain(&self.logins_refused).map(|count| count.number).sum()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Count {
+    /// A label value of the metrics.
+    pub what: String,
+    pub number: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sender {
+    pub user: String,
+    pub messages_hour: u64,
+    pub messages_day: u64,
+    pub recipients_day: u64,
+    pub limits: Vec<LimitUse>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitUse {
+    /// As in RATE_LIMIT_USER, such as `500/day`.
+    pub limit: String,
+    pub used: u64,
+    pub most: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Who is shown it: clients (`server`) or the next hop (`client`).
+    pub role: String,
+    /// Seconds since 1970.
+    pub expires: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Volume {
+    /// What is on it: the `queue` or the `users`.
+    pub name: String,
+    pub size: u64,
+    pub free: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hashing {
+    pub threads: u64,
+    pub busy: u64,
+    pub waiting: u64,
+}
+
+/// A curve of the last 24 hours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plot {
+    pub name: String,
+    /// When each point was true, in seconds since 1970, and its value. A step that nobody measured is missing.
+    pub points: Vec<(u64, u64)>,
+}
+
+impl Status {
+    /// The same for people who may know how the relay is, and not who uses it.
+    #[must_use]
+    pub fn without_names(mut self) -> Self {
+        for (number, sender) in self.senders.iter_mut().enumerate() {
+            sender.user = format!("user {}", number + 1);
+        }
+        self.suspended_users.clear();
+        self
+    }
+}

@@ -1,0 +1,159 @@
+use super::super::*;
+use super::*;
+
+/// Postfix is well, and some mail went through.
+fn healthy() -> Status {
+    let period = |seconds, sent| Period { seconds, sent, ..Period::default() };
+    let status = Status {
+        time: 1_800_000_000,
+        postfix: Postfix { up: Some(true), age: Some(3), ..Postfix::default() },
+        queues: vec![Queue { name: "deferred".into(), messages: 1, bytes: None, oldest: Some(60) }],
+        last_hour: period(HOUR, 100),
+        last_day: period(DAY, 2_000),
+        suspended: Some(0),
+        certificates: vec![certificate("server", 60 * DAY)],
+        volumes: vec![volume("queue", 50)],
+        hashing: Hashing { threads: 2, busy: 2, waiting: 3 },
+        ..Status::default()
+    };
+    judged(status)
+}
+
+fn certificate(role: &str, left: u64) -> Certificate {
+    Certificate { role: role.into(), expires: 1_800_000_000 + left }
+}
+
+fn volume(name: &str, free: u64) -> Volume {
+    Volume { name: name.into(), size: 100, free }
+}
+
+fn judged(mut status: Status) -> Status {
+    status.concerns = of(&status);
+    status.flow = flow(&status);
+    status
+}
+
+fn counts(what: &str, number: u64) -> Vec<Count> {
+    vec![Count { what: what.into(), number }]
+}
+
+#[test]
+fn a_relay_that_is_well_has_no_concern() {
+    let status = healthy();
+    assert_eq!((status.flow, status.concerns), (Flow::Flows, vec![]));
+    assert_eq!(judged(Status::default()).flow, Flow::Unknown);
+}
+
+/// What is changed in a healthy relay, and the concerns that follow.
+type Case = (fn(&mut Status), &'static [ConcernKind], Flow);
+
+const CASES: [Case; 23] = {
+    use ConcernKind as Kind;
+    [
+        (
+            |s| s.postfix = Postfix { up: Some(false), age: Some(90), ..Postfix::default() },
+            &[Kind::PostfixSilent],
+            Flow::Stopped,
+        ),
+        (|s| s.certificates[0].expires = s.time, &[Kind::CertificateExpired], Flow::Stopped),
+        (
+            |s| s.certificates[0].expires = s.time + 13 * DAY,
+            &[Kind::CertificateEnds],
+            Flow::Troubled,
+        ),
+        (|s| s.certificates[0].expires = s.time + 15 * DAY, &[], Flow::Flows),
+        (|s| s.volumes[0].free = 9, &[Kind::VolumeFull], Flow::Troubled),
+        (|s| s.volumes[0].free = 10, &[], Flow::Flows),
+        (|s| s.last_hour.trouble = 1, &[Kind::Trouble], Flow::Troubled),
+        (|s| s.queues[0].oldest = Some(HOUR + 1), &[Kind::LongWait], Flow::Troubled),
+        (
+            |s| {
+                s.queues[0] =
+                    Queue { name: "hold".into(), messages: 1, bytes: None, oldest: Some(DAY) }
+            },
+            &[],
+            Flow::Flows,
+        ),
+        // Old news of a Postfix that is away is not news.
+        (
+            |s| {
+                s.queues[0].oldest = Some(DAY);
+                s.postfix.up = Some(false);
+            },
+            &[Kind::PostfixSilent],
+            Flow::Stopped,
+        ),
+        (|s| s.last_hour.deferred = 40, &[], Flow::Flows),
+        (|s| s.last_hour.deferred = 110, &[Kind::ManyDeferred], Flow::Troubled),
+        // Half of the mail is usually put off here, by greylisting.
+        (
+            |s| {
+                s.last_hour.deferred = 110;
+                s.last_day.deferred = 2_000;
+            },
+            &[],
+            Flow::Flows,
+        ),
+        (
+            |s| {
+                s.last_hour.sent = 5;
+                s.last_hour.deferred = 10;
+            },
+            &[],
+            Flow::Flows,
+        ),
+        (|s| s.last_hour.bounced = 30, &[Kind::ManyBounced], Flow::Troubled),
+        (|s| s.last_hour.expired = 30, &[Kind::ManyBounced], Flow::Troubled),
+        (|s| s.last_hour.bounced = 11, &[], Flow::Flows),
+        (|s| s.suspended = Some(2), &[Kind::UserSuspended], Flow::Troubled),
+        (|s| s.suspended = None, &[], Flow::Flows),
+        (
+            |s| s.last_hour.logins_refused = counts("wrong_password", 501),
+            &[Kind::Guessing],
+            Flow::Troubled,
+        ),
+        (|s| s.last_hour.logins_refused = counts("malformed", 500), &[], Flow::Flows),
+        (|s| s.blocked_addresses = 51, &[Kind::Guessing], Flow::Troubled),
+        (|s| s.hashing.waiting = 21, &[Kind::HashingBusy], Flow::Troubled),
+    ]
+};
+
+#[test]
+fn each_fault_is_seen_and_says_whether_mail_stops() {
+    for (number, (change, expected, flow)) in CASES.into_iter().enumerate() {
+        let mut status = healthy();
+        change(&mut status);
+        let status = judged(status);
+        let kinds: Vec<_> = status.concerns.iter().map(|concern| concern.kind).collect();
+        assert_eq!((kinds.as_slice(), status.flow), (expected, flow), "case {number}");
+    }
+}
+
+#[test]
+fn the_worst_comes_first_and_each_volume_and_certificate_by_itself() {
+    let mut status = healthy();
+    status.suspended = Some(1);
+    status.volumes = vec![volume("queue", 1), volume("users", 2)];
+    status.certificates = vec![certificate("server", 0), certificate("client", DAY)];
+    let status = judged(status);
+    let found: Vec<_> = status
+        .concerns
+        .iter()
+        .map(|concern| (concern.kind.word(), concern.what.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("certificate_expired", "server"),
+            ("volume_full", "queue"),
+            ("volume_full", "users"),
+            ("certificate_ends", "client"),
+            ("user_suspended", ""),
+        ]
+    );
+}
+
+#[test]
+fn kinds_are_listed_the_worst_first() {
+    assert!(ConcernKind::ALL.is_sorted());
+}
