@@ -1,4 +1,4 @@
-//! The socket on which `relay status`, `relay top` and `relay history` ask the running daemon.
+//! The socket on which `relay status`, `relay top`, `relay history` and `relay alert test` ask the running daemon.
 //!
 //! It is in the data folder, which the Postfix container does not see, and only its owner may connect. One question
 //! and one answer a connection, each a line of JSON.
@@ -16,17 +16,25 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Alerts;
 use crate::overview::Overview;
 use protocol::{Answer, MAX_QUESTION, Question};
 
 /// The name of the socket in the data folder.
 pub const SOCKET: &str = "control.sock";
-/// A command asks at once and reads at once.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// A command asks at once and reads at once; the test of alerts takes longest.
+const TIMEOUT: Duration = Duration::from_secs(45);
 /// Commands that are answered at one time; others wait.
 const MAX_CONNECTIONS: usize = 16;
 /// How long to pause after an accept error, which usually means too few descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is asked about.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    pub overview: Overview,
+    pub alerts: Alerts,
+}
 
 /// Takes the place of what an earlier process left.
 ///
@@ -53,7 +61,7 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers until the process stops.
-pub async fn serve(listener: UnixListener, overview: Overview, stopping: CancellationToken) {
+pub async fn serve(listener: UnixListener, desk: Desk, stopping: CancellationToken) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // Never closed, so there is always a permit in the end.
@@ -64,10 +72,10 @@ pub async fn serve(listener: UnixListener, overview: Overview, stopping: Cancell
         };
         match accepted {
             Ok((stream, _)) => {
-                let overview = overview.clone();
+                let desk = desk.clone();
                 tokio::spawn(async move {
                     // Whoever does not ask in time, or does not read, is gone.
-                    drop(tokio::time::timeout(TIMEOUT, session(stream, &overview)).await);
+                    drop(tokio::time::timeout(TIMEOUT, session(stream, &desk)).await);
                     drop(permit);
                 });
             }
@@ -76,14 +84,20 @@ pub async fn serve(listener: UnixListener, overview: Overview, stopping: Cancell
     }
 }
 
-async fn session(mut stream: UnixStream, overview: &Overview) -> io::Result<()> {
+async fn session(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut question = Vec::new();
     let mut limited = (&mut stream).take(MAX_QUESTION as u64 + 1);
     while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
     let answer = match protocol::decode(&question) {
-        Ok(Question::Status) => Answer::Status(Box::new(overview.status())),
+        Ok(Question::Status) => Answer::Status(Box::new(desk.overview.status())),
         Ok(Question::History { filter, most }) => {
-            Answer::History(overview.history.find(&filter, most))
+            Answer::History(desk.overview.history.find(&filter, most))
+        }
+        Ok(Question::AlertTest) => {
+            let alerts = desk.alerts.clone();
+            // It waits for a webhook, and for relay-init.
+            let tested = tokio::task::spawn_blocking(move || alerts.test()).await;
+            Answer::AlertTest(tested.map_err(io::Error::other)?)
         }
         Err(mistake) => Answer::Error(mistake),
     };

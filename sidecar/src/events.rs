@@ -5,6 +5,7 @@
 //! `events.rs` and `report.rs` have the format.
 
 pub mod deliveries;
+pub mod kinds;
 pub mod postfix;
 
 use std::sync::Arc;

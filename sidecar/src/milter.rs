@@ -2,10 +2,11 @@
 //!
 //! `session` is what is known of a connection and of a message, `rules` turns it into a question;
 //! both are pure. `callbacks` is the glue to indymilter, and what is negotiated with Postfix;
-//! `intake` bounds what a connection may make us keep. `rewriting` changes the messages that pass:
+//! `effects` logs and remembers; `intake` bounds what a connection may make us keep. `rewriting` changes the messages that pass:
 //! `header_edits`, which is pure, says how their header is changed, `dkim` how they are signed.
 
 pub mod callbacks;
+mod effects;
 pub mod header_edits;
 pub mod intake;
 pub mod rewriting;

@@ -53,6 +53,23 @@ pub fn history(folder: &Path, search: SearchOptions, json: bool) -> Result<(), F
     print(entries::render(&found).as_bytes())
 }
 
+/// Sends a test alert to everywhere, and says what became of it.
+pub fn alert_test(folder: &Path) -> Result<(), Failure> {
+    let answer = ask::daemon(folder, &Question::AlertTest)?;
+    let Answer::AlertTest(results) = answer else { return Err(ask::another_version()) };
+    if results.is_empty() {
+        let text = "alerts go nowhere: set ALERT_WEBHOOK or ALERT_MAIL and restart the relay";
+        return Err(Failure::new(Exit::BadInput, text));
+    }
+    for (text, _) in &results {
+        print(format!("{text}\n").as_bytes())?;
+    }
+    match results.iter().all(|(_, worked)| *worked) {
+        true => Ok(()),
+        false => Err(Failure::trouble("not every channel took the test")),
+    }
+}
+
 fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
     output.write_all(bytes).and_then(|()| output.flush()).map_err(Failure::trouble)
