@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use concerns::{Concern, ConcernKind, Flow};
 
+/// The name of the last of the senders: all who are not counted by name. No user can have it, because of the blank.
+pub const ALL_OTHERS: &str = "all others";
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// When this was true, in seconds since 1970.
@@ -152,7 +155,8 @@ impl Status {
     /// The same for people who may know how the relay is, and not who uses it.
     #[must_use]
     pub fn without_names(mut self) -> Self {
-        for (number, sender) in self.senders.iter_mut().enumerate() {
+        let named = self.senders.iter_mut().filter(|sender| sender.user != ALL_OTHERS);
+        for (number, sender) in named.enumerate() {
             sender.user = format!("user {}", number + 1);
         }
         self.suspended_users.clear();

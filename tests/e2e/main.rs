@@ -2,8 +2,10 @@
 //!
 //! Each module is one side of what the relay promises.
 
+mod alerts;
 mod auth_flood;
 mod certificates;
+mod console;
 mod delivery;
 mod dkim;
 mod drain;
@@ -12,6 +14,7 @@ mod faults_of_postfix;
 mod gateway;
 mod guessing;
 mod guessing_flood;
+mod history;
 mod hostile_peers;
 mod limits;
 mod log_detail;
@@ -35,5 +38,6 @@ mod senders;
 mod settings;
 mod smarthost;
 mod smtp_service;
+mod status_page;
 mod suspension;
 mod users;

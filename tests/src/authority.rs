@@ -40,10 +40,22 @@ impl Authority {
         certificate_file: &Path,
         key_file: &Path,
     ) -> Result<()> {
-        let mut params = CertificateParams::new(vec![host.to_owned()])?;
         let hour = Duration::from_secs(3600);
-        params.not_before = (SystemTime::now() - 2 * hour).into();
-        params.not_after = (SystemTime::now() - hour).into();
+        let end = SystemTime::now() - hour;
+        self.write_pair_until(end, host, certificate_file, key_file)
+    }
+
+    /// Writes a pair that ends then.
+    pub fn write_pair_until(
+        &self,
+        end: SystemTime,
+        host: &str,
+        certificate_file: &Path,
+        key_file: &Path,
+    ) -> Result<()> {
+        let mut params = CertificateParams::new(vec![host.to_owned()])?;
+        params.not_before = (SystemTime::now() - Duration::from_secs(7200)).into();
+        params.not_after = end.into();
         self.write(host, params, certificate_file, key_file)
     }
 

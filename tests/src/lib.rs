@@ -6,6 +6,7 @@
 //! error that says which command provides it.
 
 pub mod authority;
+pub mod browser;
 pub mod dkim;
 pub mod dns;
 pub mod evidence;

@@ -94,10 +94,18 @@ impl Sidecar {
 
     /// Gets a page of the sidecar's HTTP service, head included.
     pub fn get(&self, path: &str) -> Result<String> {
+        self.get_with(path, "")
+    }
+
+    /// The same with further header lines, each with its line end.
+    pub fn get_with(&self, path: &str, header: &str) -> Result<String> {
         let mut stream =
             self.namespace.enter(|| Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, HTTP_PORT))?))?;
         stream.set_read_timeout(Some(wait::A_WHILE))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n"
+        )?;
         let mut page = String::new();
         stream.read_to_string(&mut page)?;
         Ok(page)

@@ -28,6 +28,8 @@ pub enum Manner {
     Slow(Duration),
     /// Offers neither 8BITMIME nor SMTPUTF8.
     SevenBit,
+    /// Says this to every recipient.
+    RefuseRecipients(&'static str),
     /// Takes connections and says nothing, so that what is sent stays with the sender.
     Silent,
 }
@@ -136,6 +138,7 @@ fn serve(stream: TcpStream, client: IpAddr, state: &State) -> Result<()> {
                 "250 2.1.0 ok"
             }
             "RCPT" => match &mut message {
+                Some(_) if refusal(state).is_some() => refusal(state).unwrap_or_default(),
                 Some(message) => {
                     message.recipients.push(path(&line));
                     "250 2.1.5 ok"
@@ -163,6 +166,13 @@ fn serve(stream: TcpStream, client: IpAddr, state: &State) -> Result<()> {
         if verb == "QUIT" {
             return Ok(());
         }
+    }
+}
+
+fn refusal(state: &State) -> Option<&'static str> {
+    match *lock(&state.manner) {
+        Manner::RefuseRecipients(reply) => Some(reply),
+        _ => None,
     }
 }
 

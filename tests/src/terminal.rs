@@ -24,6 +24,8 @@ pub struct Terminal {
 pub struct Session {
     pub shown: String,
     pub status: ExitStatus,
+    /// Whether the terminal shows what is typed, as it did before.
+    pub echoes: bool,
 }
 
 impl Terminal {
@@ -76,6 +78,9 @@ impl Terminal {
             })?;
             writeln!(person, "{answer}")?;
         }
-        Ok(Session { shown, status: child.wait()? })
+        let status = child.wait()?;
+        let echoes =
+            tcgetattr(&person)?.local_modes.contains(LocalModes::ECHO | LocalModes::ICANON);
+        Ok(Session { shown, status, echoes })
     }
 }

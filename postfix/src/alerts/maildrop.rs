@@ -1,4 +1,5 @@
-//! Hands a message to Postfix as postdrop(1) does: a file in `maildrop`, which pickup(8) takes within a minute.
+//! Hands a message to Postfix as postdrop(1) does: a file in `maildrop`, and a word to
+//! pickup(8), which looks there once a minute in any case.
 //!
 //! The format is that of Postfix's rec_type.h: a type letter, the length in groups of seven bits (lowest first, the high
 //! bit set while more follow), and that many bytes. pickup takes a file once its owner may execute it.
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 
 use super::letter::Letter;
+use crate::sidecar;
 
 /// Complete (MAIL_QUEUE_STAT_READY), and to be read by pickup, which is not root.
 const READY: u32 = 0o744;
@@ -36,7 +38,17 @@ pub fn write(
         // What is not complete is never taken; it may not even be there.
         drop(std::fs::remove_file(&path));
     }
-    written.with_context(|| format!("writing {}", path.display()))
+    written.with_context(|| format!("writing {}", path.display()))?;
+    wake_pickup(queue);
+    Ok(())
+}
+
+/// As Postfix's mail_trigger(3) does. Should it fail, pickup comes by itself.
+fn wake_pickup(queue: &Path) {
+    const WAKEUP: &[u8] = b"W";
+    if let Ok(mut pickup) = sidecar::reach(&queue.join("public/pickup")) {
+        drop(pickup.write_all(WAKEUP));
+    }
 }
 
 /// The null sender: what cannot be delivered is not returned, and the log says so.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::ring::{Kind, Ring, Sample};
 use super::{
-    Certificate, Count, Hashing, LimitUse, Period, Plot, Postfix, Queue, Sender, Status, Volume,
-    concerns,
+    ALL_OTHERS, Certificate, Count, Hashing, LimitUse, Period, Plot, Postfix, Queue, Sender,
+    Status, Volume, concerns,
 };
 use crate::metrics::Reading;
 
@@ -21,6 +21,8 @@ pub struct Known {
     pub version: String,
 }
 
+/// The metrics' label value for users who are not counted by name.
+const OTHERS: &str = "other";
 /// Users that are shown.
 const MAX_SENDERS: usize = 20;
 /// The names of Postfix's queues in the order of a message's way.
@@ -131,7 +133,11 @@ fn senders(now: &Sample, ring: &Ring, known: &Known) -> Vec<Sender> {
         })
         .collect();
     senders.sort_by_key(|sender| std::cmp::Reverse(sender.messages_day));
+    // The metrics' word for all who are not counted by name: it is no user, and comes last.
+    let others = senders.iter().position(|sender| sender.user == OTHERS);
+    let others = others.map(|place| senders.remove(place));
     senders.truncate(MAX_SENDERS);
+    senders.extend(others.map(|others| Sender { user: ALL_OTHERS.to_owned(), ..others }));
     senders
 }
 

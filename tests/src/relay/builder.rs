@@ -74,6 +74,7 @@ impl<'lab> Builder<'lab> {
             ("POLICY_LISTEN", socket("policy")),
             ("MILTER_LISTEN", socket("milter")),
             ("EVENTS_LISTEN", socket("events")),
+            ("ALERTS_LISTEN", socket("alerts")),
             ("DATA_DIR", format!("{}/users", volumes.display())),
         ];
         for (name, place) in places {

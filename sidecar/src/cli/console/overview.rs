@@ -169,8 +169,10 @@ fn machine(text: &mut String, status: &Status, style: &Style) {
     for volume in &status.volumes {
         parts.push(format!("{} {} free", volume.name, bytes(volume.free)));
     }
-    let postfix = status.postfix.version.as_deref().unwrap_or("not known");
-    parts.push(format!("Postfix {}", Printable(postfix.as_bytes())));
+    parts.push(match &status.postfix.version {
+        Some(version) => format!("Postfix {}", Printable(version.as_bytes())),
+        None => "Postfix not known".to_owned(),
+    });
     parts.push(format!("relay {}", status.version));
     parts.push(format!("up {}", duration(status.uptime)));
     writeln!(text, "\n{}{}{}", style.faint, parts.join(" · "), style.end).ok();

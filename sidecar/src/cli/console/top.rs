@@ -61,8 +61,10 @@ async fn watch(folder: &Path) -> Result<(), Failure> {
 /// Draws what fits. A daemon that is away shows as such, and is asked again.
 fn show(folder: &Path) -> io::Result<()> {
     let size = termios::tcgetwinsize(io::stdout());
+    // A terminal that does not know its size says 0.
+    let size = size.ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
     let (columns, rows) = size.map_or((80, 24), |size| (size.ws_col, size.ws_row));
-    let width = usize::from(columns).max(1);
+    let width = usize::from(columns);
     let text = match fetch(folder) {
         Ok(status) => overview::render(&status, &overview::Style::of_terminal(), width),
         Err(failure) => failure.text,

@@ -122,7 +122,7 @@ pub fn senders(status: &Status) -> String {
         text.push_str("<p class=\"none\">No user has sent anything in the last day.</p>");
     } else {
         text.push_str(
-            "<table><thead><tr><th>User</th><th class=\"number wide\">Last hour</th>\
+            "<table class=\"senders\"><thead><tr><th>User</th><th class=\"number wide\">Last hour</th>\
              <th class=\"number\">Last day</th><th>Limit</th></tr></thead><tbody>",
         );
         status.senders.iter().for_each(|one| text.push_str(&sender(one)));
@@ -252,6 +252,11 @@ fn figure(status: &Status, name: &str, title: &str) -> String {
     let Some(plot) = status.plots.iter().find(|plot| plot.name == name) else {
         return String::new();
     };
+    if plot.points.len() < 2 {
+        return format!(
+            "<p class=\"small faint\">{title}: a curve is drawn after ten minutes.</p>"
+        );
+    }
     let most = plot.points.iter().map(|(_, value)| *value).max();
     let most = most
         .map_or_else(|| "not measured yet".to_owned(), |most| format!("at most {}", number(most)));
