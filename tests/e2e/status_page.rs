@@ -110,12 +110,12 @@ fn with_nobody_three_and_three_hundred_users() -> Result<()> {
         let mut browser = browser(lab, &relay)?;
         let pictures = lab.evidence.directory()?;
         let none = ["Mail flows", "No user has sent anything in the last day.", "0 users"];
-        look(&mut browser, &pictures, "nobody", &none)?;
+        look(&mut browser, pictures, "nobody", &none)?;
         senders(&relay, 3)?;
         sink.wait_for(18)?;
         wait_for(&relay, STALE, "\"sent\":18")?;
         let three = ["user0", "9 of 10/hour", "user2", "3 users", "18"];
-        look(&mut browser, &pictures, "three", &three)?;
+        look(&mut browser, pictures, "three", &three)?;
         Ok(())
     })
 }
@@ -129,7 +129,7 @@ fn a_page_of_three_hundred_users_shows_twenty() -> Result<()> {
         wait_for(&relay, STALE, "\"users\":300")?;
         let mut browser = browser(lab, &relay)?;
         let pictures = lab.evidence.directory()?;
-        look(&mut browser, &pictures, "many", &["user0", "all others", "300 users"])?;
+        look(&mut browser, pictures, "many", &["user0", "all others", "300 users"])?;
         let rows = "document.querySelectorAll('section')[2].querySelectorAll('tbody tr').length";
         // And one row for all others.
         ensure!(browser.evaluate(rows)? == 21);
@@ -144,6 +144,13 @@ fn break_everything(relay: &mut Relay<'_>, sink: &Sink) -> Result<()> {
     let mut stranger = relay.session(STRANGER, 587)?;
     stranger.command("MAIL FROM:<eve@example.com>")?.expect(250)?;
     stranger.command("RCPT TO:<bob@example.net>")?.expect(554)?;
+    let mut thief = relay.login(STRANGER, 587, "user2", PASSWORD)?;
+    thief.command("MAIL FROM:<a@example.org>")?.expect(250)?;
+    for number in 0..12 {
+        thief.command(&format!("RCPT TO:<r{number}@example.net>"))?.expect(250)?;
+    }
+    thief.data(&message("too much"))?.expect(554)?;
+    wait_for(relay, STALE, "\"suspended\":1")?;
     wait_for(relay, STALE, "\"deferred\":18")?;
     wait_for(relay, STALE, "{\"name\":\"deferred\",\"messages\":18")?;
     if let Some(postfix) = relay.postfix.take() {
@@ -173,10 +180,11 @@ fn with_everything_broken_it_says_what_first_and_refreshes_itself() -> Result<()
             "Postfix has not been heard of for",
             "ports 587 and 465 ends in",
             "deliveries of the last hour were put off",
+            "1 user is suspended",
             "no login, and not from an allowed network",
             "198.51.100.7",
         ];
-        look(&mut browser, &pictures, "broken", &broken)?;
+        look(&mut browser, pictures, "broken", &broken)?;
 
         // A page that is open sees what changes, and says so when the relay is gone.
         browser.open(URL, DESK)?;

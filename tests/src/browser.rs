@@ -70,13 +70,13 @@ impl Browser {
         let mut browser =
             Self { process, commands, messages, session, number: Cell::new(0), complaints };
         let targets = browser.call("Target.getTargets", json!({}))?;
-        let page = targets["targetInfos"].as_array().and_then(|targets| {
-            targets.iter().find(|target| target["type"] == "page").map(|page| &page["targetId"])
-        });
-        let page = page.context("Chromium has no page")?;
+        let targets = targets.pointer("/targetInfos").and_then(Value::as_array);
+        let is_page = |target: &&Value| text(target, "/type") == Some("page");
+        let page = targets.and_then(|targets| targets.iter().find(is_page));
+        let page = page.and_then(|page| text(page, "/targetId")).context("Chromium has no page")?;
         let attach = json!({ "targetId": page, "flatten": true });
         let attached = browser.call("Target.attachToTarget", attach)?;
-        browser.session = attached["sessionId"].as_str().context("no session")?.to_owned();
+        browser.session = text(&attached, "/sessionId").context("no session")?.to_owned();
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}))?;
         }
@@ -107,37 +107,38 @@ impl Browser {
     pub fn evaluate(&mut self, expression: &str) -> Result<Value> {
         let parameters = json!({ "expression": expression, "returnByValue": true });
         let answer = self.call("Runtime.evaluate", parameters)?;
-        ensure!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
-        Ok(answer["result"]["value"].clone())
+        ensure!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
+        Ok(answer.pointer("/result/value").cloned().unwrap_or_default())
     }
 
     /// Writes a picture of the whole page.
     pub fn screenshot(&mut self, file: &Path) -> Result<()> {
         let parameters = json!({ "format": "png", "captureBeyondViewport": true });
         let answer = self.call("Page.captureScreenshot", parameters)?;
-        let picture = BASE64.decode(answer["data"].as_str().context("no picture")?)?;
+        let picture = BASE64.decode(text(&answer, "/data").context("no picture")?)?;
         Ok(std::fs::write(file, picture)?)
     }
 
     fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
         let id = self.number.get() + 1;
         self.number.set(id);
+        let session = (!self.session.is_empty()).then(|| json!({ "sessionId": self.session }));
         let mut command = json!({ "id": id, "method": method, "params": parameters });
-        if !self.session.is_empty() {
-            command["sessionId"] = json!(self.session);
+        if let (Some(command), Some(Value::Object(session))) = (command.as_object_mut(), session) {
+            command.extend(session);
         }
         self.commands.write_all(format!("{command}\0").as_bytes())?;
         loop {
             let message = self.next(method)?;
-            if message["id"] == id {
-                ensure!(message["error"].is_null(), "{method}: {message}");
-                return Ok(message["result"].clone());
+            if message.get("id").and_then(Value::as_u64) == Some(id) {
+                ensure!(message.get("error").is_none(), "{method}: {message}");
+                return Ok(message.get("result").cloned().unwrap_or_default());
             }
         }
     }
 
     fn wait_for(&mut self, event: &str) -> Result<()> {
-        while self.next(event)?["method"] != event {}
+        while text(&self.next(event)?, "/method") != Some(event) {}
         Ok(())
     }
 
@@ -146,16 +147,16 @@ impl Browser {
         let Ok(message) = self.messages.recv_timeout(A_WHILE) else {
             bail!("Chromium said nothing while it was waited for {what}; see chromium.log")
         };
-        let parameters = &message["params"];
-        match message["method"].as_str() {
-            Some("Runtime.exceptionThrown") => {
-                self.complaints.push(parameters["exceptionDetails"].to_string());
-            }
-            Some("Log.entryAdded") => self.complaints.push(parameters["entry"].to_string()),
-            _ => {}
+        if let Some("Runtime.exceptionThrown" | "Log.entryAdded") = text(&message, "/method") {
+            self.complaints.push(message.to_string());
         }
         Ok(message)
     }
+}
+
+/// A string by its JSON pointer (RFC 6901).
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
 }
 
 fn read(output: File) -> Receiver<Value> {

@@ -10,7 +10,7 @@ use super::metrics::Metrics;
 use crate::access::Rules;
 use crate::access::networks::Networks;
 use crate::alerts::Alerts;
-use crate::config::{Config, PasswordConfig};
+use crate::config::{Config, HttpConfig, PasswordConfig};
 use crate::decision::Decider;
 use crate::dkim::choice::Rules as DkimRules;
 use crate::gateways::Gateways;
@@ -97,14 +97,7 @@ pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         sasl,
         milter: Arc::new(MilterService { decider: Arc::clone(&decider), services, rewriting }),
         decider,
-        http: Arc::new(HttpService {
-            store: store.clone(),
-            registry: metrics.registry.clone(),
-            overview: overview.clone(),
-            token: config.http.token,
-            tls: config.http.tls,
-            ready: AtomicBool::new(false),
-        }),
+        http: Arc::new(http(&store, config.http, &overview, metrics)),
         ledger,
         gateways,
         networks,
@@ -112,6 +105,22 @@ pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         overview,
         alerts,
     })
+}
+
+fn http(
+    store: &UserStore,
+    config: HttpConfig,
+    overview: &Overview,
+    metrics: &Metrics,
+) -> HttpService {
+    HttpService {
+        store: store.clone(),
+        registry: metrics.registry.clone(),
+        overview: overview.clone(),
+        token: config.token,
+        tls: config.tls,
+        ready: AtomicBool::new(false),
+    }
 }
 
 fn overview(

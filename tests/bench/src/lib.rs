@@ -29,4 +29,5 @@ pub mod sink;
 pub mod soak;
 pub mod stack;
 pub mod users;
+pub mod views;
 pub mod whole_relay;

@@ -25,7 +25,7 @@ pub enum Answers {
 
 /// Compiles it and starts it in this control group.
 pub fn start(lab: &Lab, group: &Group, socket: &Path, answers: Answers) -> Result<Process> {
-    let program = compile(&lab.evidence.directory()?)?;
+    let program = compile(lab.evidence.directory()?)?;
     let how = match answers {
         Answers::EachStage => "plain",
         Answers::AsTheSidecar => "quick",

@@ -1,9 +1,14 @@
 //! A policy answer beside an echo of the same bytes.
 
+use std::hint::black_box;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use relay_sidecar::access::Reason;
+use relay_sidecar::decision::metrics::{Asker, DecisionMetrics};
+use relay_sidecar::metrics::Registry;
 use relay_tests::lab::Lab;
 use relay_tests::requirements::Requirements;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +17,7 @@ use tokio::net::UnixListener;
 use crate::lines::Lines;
 use crate::plan::Plan;
 use crate::report::{Goal, Row};
-use crate::rounds;
+use crate::rounds::{self, Figure};
 use crate::service::{Service, micros};
 
 /// What Postfix 3.10 asks at RCPT for a client of an allowed network.
@@ -47,6 +52,30 @@ pub fn echo(socket: &Path) -> Result<()> {
     })
 }
 
+/// Microseconds that the counters of one answer take.
+struct Counting(Vec<f64>);
+
+impl Counting {
+    /// In percent of an answer.
+    fn of(&self, answer: f64) -> Figure {
+        Figure::of(&self.0.iter().map(|counting| counting * 100.0 / answer).collect::<Vec<_>>())
+    }
+}
+
+/// Measured inside this process, with as many rounds as anything else.
+fn counting(plan: &Plan) -> Result<Counting> {
+    let metrics = DecisionMetrics::register(&Registry::default(), 20)?;
+    let round = |_| {
+        let started = Instant::now();
+        for number in 0..plan.exchanges {
+            let took = Duration::from_nanos(number as u64);
+            metrics.decided(black_box(Asker::Policy), black_box(Reason::Network), took);
+        }
+        started.elapsed().as_secs_f64() * 1e6 / plan.exchanges as f64
+    };
+    Ok(Counting((0..plan.rounds).map(round).collect()))
+}
+
 pub fn run(plan: &Plan) -> Result<Vec<Row>> {
     let lab = Lab::open(Requirements::find()?)?;
     let socket = lab.evidence.directory()?.join("echo.sock");
@@ -59,6 +88,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         ("echo".to_owned(), Service::program(&lab, "echo", socket, &command)?),
     ];
     let mut rows = Vec::new();
+    let counting = counting(plan)?;
     for connections in [1, 50] {
         let total = plan.exchanges * if connections == 1 { 1 } else { 2 };
         let series = rounds::interleave(plan.rounds, &services, |service| {
@@ -75,6 +105,9 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         rows.push(Row::new(&what, "relay: CPU an answer", "µs", cpu).goal(Goal::AtMost(8.0)));
         let cpu = rounds::figure(&series, "echo", "cpu");
         rows.push(Row::new(&what, "echo: CPU an answer", "µs", cpu));
+        let share = rounds::figure(&series, "relay", "cpu").median;
+        let counted = Row::new(&what, "counting it, of the answer", "%", counting.of(share));
+        rows.push(counted.goal(Goal::AtMost(1.0)));
     }
     drop(services);
     lab.evidence.discard()?;

@@ -17,6 +17,7 @@ use crate::logins;
 use crate::plan::Plan;
 use crate::report::{Goal, Row};
 use crate::rounds::{self, Figure};
+use crate::views;
 
 /// Import, start, list, file size and lookup with 100, 10,000 and 1,000,000 users; fewer in a smoke test.
 pub fn run(plan: &Plan) -> Result<Vec<Row>> {
@@ -45,6 +46,7 @@ fn with(count: usize, plan: &Plan) -> Result<Vec<Row>> {
     );
     let file = std::fs::metadata(relay.users().join("users.mdb"))?.len();
     let folder = relay.users();
+    let views = views::rows(relay, &what, plan)?;
     drop(service);
 
     let mut ready = Vec::new();
@@ -71,6 +73,7 @@ fn with(count: usize, plan: &Plan) -> Result<Vec<Row>> {
             .into_iter()
             .map(|(measure, unit, figure, goal)| row(measure, unit, figure).goal(goal)),
     );
+    rows.extend(views);
     Ok(rows)
 }
 
