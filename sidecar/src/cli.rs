@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use console::SearchOptions;
 pub use dkim::DkimCommand;
 
 /// Decide who may send mail through this relay.
@@ -46,7 +47,8 @@ pub enum Command {
     Healthcheck,
     /// Say whether mail flows, what waits, who sends how much, and what is refused
     ///
-    /// The exit code is 0 when all is well and 9 when something needs attention.
+    /// The exit code is 0 when all is well, 9 when something needs attention or is not known yet, and 1 when there is no
+    /// answer.
     Status {
         /// Print JSON, for programs: the same as /api/status
         #[arg(long)]
@@ -61,13 +63,17 @@ pub enum Command {
     },
     /// Find out what became of mail: the last 1,000 messages and deliveries, and the last 1,000 refusals
     ///
-    /// All options that are given must match. They are remembered in memory, since the sidecar started.
+    /// A message is shown with all that is known of it, if all options that are given match something of it. It is
+    /// remembered in memory, since the sidecar started.
     History {
         #[command(flatten)]
         search: SearchOptions,
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,
+        /// Go on and print what happens, until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
         #[command(flatten)]
         data: DataFolder,
     },
@@ -237,31 +243,6 @@ pub struct PasswordSource {
     /// Generate a password and print it once
     #[arg(long)]
     pub generate: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct SearchOptions {
-    /// Anything: a part of an address, a name, a queue id, a host or an answer
-    #[arg(value_name = "TEXT")]
-    pub text: Option<String>,
-    /// Who logged in
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-    /// The envelope sender, or a part of it
-    #[arg(long, value_name = "ADDRESS")]
-    pub sender: Option<String>,
-    /// An envelope recipient, or a part of it
-    #[arg(long, value_name = "ADDRESS")]
-    pub recipient: Option<String>,
-    /// Postfix's queue id
-    #[arg(long, value_name = "ID")]
-    pub queue_id: Option<String>,
-    /// The reason of a decision, as in the log, such as `rate_limit`
-    #[arg(long, value_name = "REASON")]
-    pub reason: Option<String>,
-    /// How many of the newest entries
-    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
-    pub limit: usize,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@
 pub mod protocol;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,7 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
     {
         return Err(error);
     }
-    std::fs::create_dir(&private)?;
-    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700))?;
+    std::fs::DirBuilder::new().mode(0o700).create(&private)?;
     let temporary = private.join("s");
     let listener = UnixListener::bind(&temporary)?;
     std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
@@ -80,13 +79,26 @@ async fn session(mut stream: UnixStream, overview: &Overview) -> io::Result<()> 
     let mut question = Vec::new();
     let mut limited = (&mut stream).take(MAX_QUESTION as u64 + 1);
     while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
-    let answer = match protocol::decode(&question) {
-        Ok(Question::Status) => Answer::Status(Box::new(overview.status())),
-        Ok(Question::History { filter, most }) => {
-            Answer::History(overview.history.find(&filter, most))
-        }
-        Err(mistake) => Answer::Error(mistake),
-    };
-    stream.write_all(&protocol::encode(&answer)).await?;
+    // Away from the thread that mail waits for.
+    let overview = overview.clone();
+    let answered =
+        tokio::task::spawn_blocking(move || protocol::answer(&answer(&question, &overview)));
+    let answer = answered.await.map_err(io::Error::other)?;
+    stream.write_all(&answer).await?;
     stream.shutdown().await
 }
+
+fn answer(question: &[u8], overview: &Overview) -> Answer {
+    match protocol::decode(question) {
+        Ok(Question::Status) => Answer::Status(Box::new(overview.status())),
+        Ok(Question::History { filter, most, since }) => {
+            let mut found = overview.history.find(&filter, most);
+            found.entries.retain(|entry| entry.time >= since);
+            Answer::History(found)
+        }
+        Err(mistake) => Answer::Error(mistake),
+    }
+}
+
+#[cfg(test)]
+mod tests;

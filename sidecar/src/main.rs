@@ -22,7 +22,9 @@ fn main() -> ExitCode {
         Command::Healthcheck => cli::healthcheck::run(),
         Command::Status { json, data } => cli::console::status(&data.path, json),
         Command::Top { data } => cli::console::top::run(&data.path),
-        Command::History { search, json, data } => cli::console::history(&data.path, search, json),
+        Command::History { search, json, follow, data } => {
+            cli::console::history(&data.path, search, json, follow)
+        }
     };
     match done {
         Ok(()) => Exit::Success.into(),

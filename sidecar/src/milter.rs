@@ -4,8 +4,10 @@
 //! both are pure. `callbacks` is the glue to indymilter, and what is negotiated with Postfix;
 //! `intake` bounds what a connection may make us keep. `rewriting` changes the messages that pass:
 //! `header_edits`, which is pure, says how their header is changed, `dkim` how they are signed.
+//! `effects` is what follows from a decision: a log line, and an entry of the history.
 
 pub mod callbacks;
+mod effects;
 pub mod header_edits;
 pub mod intake;
 pub mod rewriting;

@@ -70,7 +70,7 @@ pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         login_enabled: enabled,
         network_senders: config.access.sender_domains,
     };
-    let history = Recorder::new(config.log_redacted);
+    let history = Recorder::new(config.redaction)?;
     let decider = Arc::new(Decider {
         rules,
         gateways: gateways.clone(),

@@ -17,16 +17,14 @@ use indymilter::{
     ProtoOpts, SetErrorReply, Status,
 };
 
+use super::effects;
 use super::rewriting::{Rewriting, Trouble, Watching};
 use super::rules;
 use super::session::{Message, Session};
 use crate::access::{Action, Verdict};
 use crate::addresses;
-use crate::clock::now;
 use crate::decision::Decider;
 use crate::decision::metrics::Asker;
-use crate::history::{Entry, Event};
-use crate::labels::Label;
 use crate::printable::Printable;
 use crate::reply::Reply;
 use crate::service::{Service, ServiceMetrics};
@@ -177,7 +175,7 @@ async fn end_of_header(service: &MilterService, context: &mut Context<Session>) 
             return Status::Continue;
         }
         Ok(verdict) => {
-            decided(service, session, &queue_id, &verdict, None);
+            effects::decided(&service.decider.history, session, &queue_id, &verdict, None);
             Status::Accept
         }
         Err(reply) => refuse(&mut context.reply, &reply),
@@ -209,11 +207,12 @@ async fn end_of_message(service: &MilterService, context: &mut EomContext<Sessio
     let status = match permit {
         Ok(verdict) => match rewrite(service, session, &context.actions).await {
             Ok(dkim) => {
-                decided(service, session, &queue_id, &verdict, dkim.as_deref());
+                let history = &service.decider.history;
+                effects::decided(history, session, &queue_id, &verdict, dkim.as_deref());
                 Status::Continue
             }
             Err(trouble) => {
-                let reply = not_signed(service, &queue_id, &trouble);
+                let reply = not_signed(service, session, &queue_id, &trouble);
                 refuse(&mut context.reply, &reply)
             }
         },
@@ -239,12 +238,12 @@ async fn decide(
         Reply::temporary(51, "3.0", "Temporary failure, please try again later")
     })?;
     if let Action::Refuse(reply) = &verdict.action {
-        decided(service, session, queue_id, &verdict, None);
+        effects::decided(&service.decider.history, session, queue_id, &verdict, None);
         return Err(reply.clone());
     }
     let Message { content, author_fields, .. } = &mut session.message;
     let planned = service.rewriting.plan(session.watching, content, author_fields);
-    planned.map_err(|trouble| not_signed(service, queue_id, &trouble))?;
+    planned.map_err(|trouble| not_signed(service, session, queue_id, &trouble))?;
     Ok(verdict)
 }
 
@@ -258,13 +257,19 @@ async fn rewrite(
     service.rewriting.carry_out(content, user.as_deref(), postfix).await
 }
 
-fn not_signed(service: &MilterService, queue_id: &str, trouble: &Trouble) -> Reply {
+fn not_signed(
+    service: &MilterService,
+    session: &Session,
+    queue_id: &str,
+    trouble: &Trouble,
+) -> Reply {
     service.services.trouble.inc(Service::Milter);
     let reply = trouble.reply();
     tracing::error!(
         %queue_id, error = %trouble, %reply,
         "a message of a domain with a DKIM key could not be signed, and is not accepted"
     );
+    effects::not_signed(&service.decider.history, session, queue_id, &reply);
     reply
 }
 
@@ -279,61 +284,6 @@ fn refuse(place: &mut impl SetErrorReply, reply: &Reply) -> Status {
         tracing::error!(%error, %reply, "reply not set; Postfix sends its own text");
     }
     status
-}
-
-/// What is remembered and logged of a message, whether it is accepted or refused.
-fn decided(
-    service: &MilterService,
-    session: &Session,
-    queue_id: &str,
-    verdict: &Verdict,
-    dkim: Option<&str>,
-) {
-    let message = &session.message;
-    let client = message.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
-    let named = message.named_recipients.iter().map(|to| Printable(to).to_string());
-    let mut to = named.collect::<Vec<_>>().join(",");
-    if message.recipients as usize > message.named_recipients.len() {
-        to.push_str(",…");
-    }
-    log_decision(message, (queue_id, &client, &to), verdict, dkim);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let event = match verdict.action {
-        Action::Permit => Event::Accepted,
-        Action::Refuse(_) => Event::Refused,
-    };
-    service.decider.history.add(Entry {
-        queue_id: queue_id.to_owned(),
-        user: text(message.user.as_deref().unwrap_or_default()),
-        client,
-        sender: text(&message.sender),
-        recipients: to,
-        reason: verdict.reason.label().to_owned(),
-        ..Entry::new(now(), event)
-    });
-}
-
-/// The one line of a message.
-fn log_decision(
-    message: &Message,
-    (queue_id, client, to): (&str, &str, &str),
-    verdict: &Verdict,
-    dkim: Option<&str>,
-) {
-    tracing::info!(
-        action = %verdict.reason.action(),
-        reason = %verdict.reason.label(),
-        %client,
-        port = %message.server_port,
-        tls = message.tls,
-        user = %Printable(message.user.as_deref().unwrap_or_default()),
-        sender = %Printable(&message.sender),
-        recipients = message.recipients,
-        %to,
-        dkim = dkim.map(tracing::field::display),
-        %queue_id,
-        "milter"
-    );
 }
 
 /// A macro's value or an argument as text that is safe to print.
