@@ -8,6 +8,7 @@ pub mod healthcheck;
 pub mod import;
 pub mod listing;
 pub mod password_input;
+mod progress;
 pub mod rights;
 pub mod user;
 

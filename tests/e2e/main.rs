@@ -4,6 +4,7 @@
 
 mod auth_flood;
 mod certificates;
+mod console;
 mod delivery;
 mod dkim;
 mod drain;
@@ -12,6 +13,7 @@ mod faults_of_postfix;
 mod gateway;
 mod guessing;
 mod guessing_flood;
+mod history;
 mod hostile_peers;
 mod limits;
 mod log_detail;

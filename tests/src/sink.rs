@@ -28,6 +28,8 @@ pub enum Manner {
     Slow(Duration),
     /// Offers neither 8BITMIME nor SMTPUTF8.
     SevenBit,
+    /// Knows no recipient.
+    Refuse,
     /// Takes connections and says nothing, so that what is sent stays with the sender.
     Silent,
 }
@@ -136,6 +138,7 @@ fn serve(stream: TcpStream, client: IpAddr, state: &State) -> Result<()> {
                 "250 2.1.0 ok"
             }
             "RCPT" => match &mut message {
+                Some(_) if *lock(&state.manner) == Manner::Refuse => "550 5.1.1 no such user",
                 Some(message) => {
                     message.recipients.push(path(&line));
                     "250 2.1.5 ok"

@@ -23,7 +23,10 @@ pub fn render(found: &Excerpt) -> String {
     // Writing to a String cannot fail.
     match found.entries.len() {
         0 => writeln!(text, "nothing matches among {all} entries; none is missing since {since}"),
-        number => writeln!(text, "{number} of {all} entries; none is missing since {since}"),
+        found => {
+            let found = words::number(found as u64);
+            writeln!(text, "{found} of {all} entries; none is missing since {since}")
+        }
     }
     .ok();
     text
