@@ -2,6 +2,7 @@
 //!
 //! The settings know nothing of main.cf and master.cf, which are made from them.
 
+pub mod alert_mail;
 pub mod environment;
 mod foreign;
 mod hostname;
@@ -23,14 +24,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use alert_mail::Recipients;
 use environment::{Environment, Problem};
 use overrides::Overrides;
 use reader::Reader;
 use smarthosts::NextHops;
 use variables::{
-    ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS, INET_PROTOCOLS,
-    LOG_DETAIL, LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN, RELAY_MYHOSTNAME,
-    TLS_CERT, TLS_KEY, TRUST_GATEWAY,
+    ALERT_MAIL, ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS,
+    INET_PROTOCOLS, LOG_DETAIL, LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN,
+    RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
 };
 
 use crate::certificates::watcher::ServerTls;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     pub log_detail: Detail,
     pub log_redaction: Redaction,
+    /// Who gets alerts by mail.
+    pub alert_mail: Recipients,
     /// How long deliveries in progress may take to finish when the container is stopped.
     pub drain: Duration,
     pub time_zone: Option<OsString>,
@@ -131,6 +135,7 @@ fn read_settings(
     let message_size_limit = reader.parse(&MESSAGE_SIZE_LIMIT, parse_message_size_limit);
     let log_detail = reader.parse(&LOG_DETAIL, Detail::parse);
     let log_redaction = reader.parse(&LOG_REDACT, Redaction::parse);
+    let alert_mail = reader.parse(&ALERT_MAIL, alert_mail::parse).unwrap_or_default();
     let drain = reader.parse(&DRAIN_SECONDS, parse_drain);
     let hostname = hostname?;
     Some(Settings {
@@ -146,6 +151,7 @@ fn read_settings(
         log_format,
         log_detail: log_detail?,
         log_redaction: log_redaction?,
+        alert_mail,
         drain: drain?,
         // Not a variable of ours, but every program in a container honours it.
         time_zone: environment.get("TZ").cloned(),

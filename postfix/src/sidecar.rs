@@ -12,6 +12,8 @@ pub const SASL_SOCKET: &str = "/run/relay/sasl.sock";
 pub const POLICY_SOCKET: &str = "/run/relay/policy.sock";
 pub const MILTER_SOCKET: &str = "/run/relay/milter.sock";
 pub const EVENTS_SOCKET: &str = "/run/relay/events.sock";
+/// Where it is asked for alerts that are to go by mail.
+pub const ALERTS_SOCKET: &str = "/run/relay/alerts.sock";
 
 /// Bytes of the longest handshake accepted; a real one is half a dozen short lines.
 const MAX_HANDSHAKE: usize = 16 * 1024;

@@ -1,5 +1,6 @@
 //! The only wiring. Sockets are bound before anything slow; `build` says who gets which handle.
 
+mod alerting;
 mod build;
 mod database;
 mod first_user;
@@ -13,11 +14,11 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
 
 use anyhow::Context as _;
-use tokio::net::UnixDatagram;
+use tokio::net::{UnixDatagram, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::control;
+use crate::control::{self, Desk};
 use crate::decision::Decider;
 use crate::events;
 use crate::http::{self, HttpService};
@@ -31,6 +32,7 @@ use crate::sasl::session::{self as sasl, SaslService};
 use crate::service::{Service, ServiceMetrics};
 use crate::shutdown::{DRAIN, Shutdown};
 use crate::signing::upkeep;
+use build::Services;
 use metrics::Metrics;
 
 /// Runs until a signal. Returns when everything has ended, or the deadline has passed.
@@ -50,12 +52,15 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
     let dkim = config.dkim.clone();
     let data_folder = config.data_folder.clone();
+    let alerts_socket = bind_unix(&sockets.alerts, |path| UnixListener::bind(path))
+        .with_context(|| format!("cannot listen on unix:{}", sockets.alerts.display()))?;
     let services = build::build(config, &metrics)?;
 
     let shutdown = Shutdown::default();
     let stopping = shutdown.stopping.clone();
     // The ledger is written one last time after everybody who counts has ended.
     let ledger_stopping = CancellationToken::new();
+    watch_over(alerts_socket, &services, &stopping);
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
@@ -63,7 +68,9 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     shutdown.tasks.spawn(events::count(events, metrics.events, history, stopping.clone()));
     match control::bind(&data_folder) {
         Ok(socket) => {
-            tokio::spawn(control::serve(socket, services.overview.clone(), stopping.clone()));
+            let desk =
+                Desk { overview: services.overview.clone(), alerts: services.alerts.clone() };
+            tokio::spawn(control::serve(socket, desk, stopping.clone()));
         }
         // Mail goes on without it, as with a volume that is full.
         Err(error) => tracing::error!(
@@ -93,6 +100,15 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     }
     ledger_stopping.cancel();
     ledger_task.await.context("saving what was counted")
+}
+
+/// Alerts: raised by what the figures say, and handed to whoever mails them.
+fn watch_over(socket: UnixListener, services: &Services, stopping: &CancellationToken) {
+    let (alerts, overview) = (services.alerts.clone(), services.overview.clone());
+    if let Some(outbox) = alerts.outbox.clone() {
+        tokio::spawn(outbox.serve(socket, stopping.clone()));
+    }
+    tokio::spawn(alerting::run(alerts, overview, stopping.clone()));
 }
 
 /// Accepts until the process stops, with a task for every connection.

@@ -7,6 +7,7 @@ pub mod failure;
 pub mod healthcheck;
 pub mod import;
 pub mod listing;
+pub mod options;
 pub mod password_input;
 mod progress;
 pub mod rights;
@@ -14,10 +15,10 @@ pub mod user;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-pub use console::SearchOptions;
 pub use dkim::DkimCommand;
+pub use options::{DataFolder, Name, PasswordSource, RightsOptions, SearchOptions};
 
 /// Decide who may send mail through this relay.
 #[derive(Debug, Parser)]
@@ -57,6 +58,9 @@ pub enum Command {
         #[command(flatten)]
         data: DataFolder,
     },
+    /// Look after alerts
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Watch who sends, what is refused and what waits, as it happens; q ends it
     Top {
         #[command(flatten)]
@@ -205,57 +209,13 @@ pub enum PasswordCommand {
     },
 }
 
-#[derive(Debug, Args)]
-pub struct Name {
-    /// The name that the user logs in with, such as alice or alice@example.org
-    #[arg(value_name = "NAME")]
-    pub text: String,
-}
-
-#[derive(Debug, Args)]
-pub struct RightsOptions {
-    /// An address that the user may send as, or *@example.org for a whole domain; can be repeated.
-    /// `any` removes the restriction
-    #[arg(long = "sender", value_name = "ADDRESS")]
-    pub senders: Vec<String>,
-    /// How much the user may send, such as 500/day,messages=50/hour. `none` is no limit, `default`
-    /// is RATE_LIMIT_USER
-    #[arg(long = "limit", value_name = "LIMITS")]
-    pub limits: Option<String>,
-    /// A network that the user may log in and send from; can be repeated. `any` removes the
-    /// restriction
-    #[arg(long = "network", value_name = "NETWORK")]
-    pub networks: Vec<String>,
-    /// When the user stops working: a date such as 2027-01-31, a time from now such as 30d, or
-    /// `never`
-    #[arg(long, value_name = "WHEN")]
-    pub expires: Option<String>,
-    /// A note to yourself; empty removes it
-    #[arg(long)]
-    pub note: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub struct PasswordSource {
-    /// Read the password from standard input, which must be a single line
-    #[arg(long)]
-    pub password_stdin: bool,
-    /// Generate a password and print it once
-    #[arg(long)]
-    pub generate: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct DataFolder {
-    /// The folder with the user database
-    #[arg(
-        long = "data-dir",
-        env = "DATA_DIR",
-        default_value = "/var/lib/relay",
-        value_name = "DIR"
-    )]
-    pub path: PathBuf,
+#[derive(Debug, Subcommand)]
+pub enum AlertCommand {
+    /// Send a test to ALERT_WEBHOOK and ALERT_MAIL, and say what became of it
+    Test {
+        #[command(flatten)]
+        data: DataFolder,
+    },
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::access::senders::SenderPattern;
-use crate::alerts::WebhookUrl;
+use crate::alerts::Channels;
 use crate::dkim::choice::Rules as DkimRules;
 use crate::dkim::names::Domain;
 use crate::history::Redaction;
@@ -59,7 +59,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub dkim: DkimConfig,
     pub headers: HeaderRules,
-    pub alert_webhook: Option<WebhookUrl>,
+    pub alerts: Channels,
     pub http: HttpConfig,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
@@ -102,6 +102,8 @@ pub struct Sockets {
     pub http: Endpoint,
     /// A datagram socket on which relay-init reports what Postfix does.
     pub events: PathBuf,
+    /// Where relay-init asks for alerts that are to go by mail.
+    pub alerts: PathBuf,
 }
 
 /// What the metrics tell, and whom.

@@ -1,4 +1,4 @@
-//! The socket on which `relay status`, `relay top` and `relay history` ask the running daemon.
+//! The socket on which `relay status`, `relay top`, `relay history` and `relay alert test` ask the running daemon.
 //!
 //! It is in the data folder, which the Postfix container does not see, and only its owner may connect. One question
 //! and one answer a connection, each a line of JSON.
@@ -14,8 +14,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Alerts;
 use crate::overview::Overview;
 use protocol::{Answer, MAX_QUESTION, Question};
 
@@ -23,10 +25,19 @@ use protocol::{Answer, MAX_QUESTION, Question};
 pub const SOCKET: &str = "control.sock";
 /// A command asks at once and reads at once.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// The test of alerts takes longest to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// Commands that are answered at one time; others wait.
 const MAX_CONNECTIONS: usize = 16;
 /// How long to pause after an accept error, which usually means too few descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is asked about.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    pub overview: Overview,
+    pub alerts: Alerts,
+}
 
 /// Takes the place of what an earlier process left.
 ///
@@ -52,7 +63,7 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers until the process stops.
-pub async fn serve(listener: UnixListener, overview: Overview, stopping: CancellationToken) {
+pub async fn serve(listener: UnixListener, desk: Desk, stopping: CancellationToken) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // Never closed, so there is always a permit in the end.
@@ -63,10 +74,10 @@ pub async fn serve(listener: UnixListener, overview: Overview, stopping: Cancell
         };
         match accepted {
             Ok((stream, _)) => {
-                let overview = overview.clone();
+                let desk = desk.clone();
                 tokio::spawn(async move {
                     // Whoever does not ask in time, or does not read, is gone.
-                    drop(tokio::time::timeout(TIMEOUT, session(stream, &overview)).await);
+                    drop(session(stream, desk).await);
                     drop(permit);
                 });
             }
@@ -75,27 +86,31 @@ pub async fn serve(listener: UnixListener, overview: Overview, stopping: Cancell
     }
 }
 
-async fn session(mut stream: UnixStream, overview: &Overview) -> io::Result<()> {
-    let mut question = Vec::new();
-    let mut limited = (&mut stream).take(MAX_QUESTION as u64 + 1);
-    while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
-    // Away from the thread that mail waits for.
-    let overview = overview.clone();
-    let answered =
-        tokio::task::spawn_blocking(move || protocol::answer(&answer(&question, &overview)));
-    let answer = answered.await.map_err(io::Error::other)?;
-    stream.write_all(&answer).await?;
+async fn session(mut stream: UnixStream, desk: Desk) -> io::Result<()> {
+    let question = timeout(TIMEOUT, read(&mut stream)).await??;
+    // Away from the thread that mail waits for; a test of alerts waits for a webhook, too.
+    let answer = tokio::task::spawn_blocking(move || protocol::answer(&answer(&question, &desk)));
+    let answer = timeout(ANSWER_TIMEOUT, answer).await?.map_err(io::Error::other)?;
+    timeout(TIMEOUT, stream.write_all(&answer)).await??;
     stream.shutdown().await
 }
 
-fn answer(question: &[u8], overview: &Overview) -> Answer {
+async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut question = Vec::new();
+    let mut limited = stream.take(MAX_QUESTION as u64 + 1);
+    while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
+    Ok(question)
+}
+
+fn answer(question: &[u8], desk: &Desk) -> Answer {
     match protocol::decode(question) {
-        Ok(Question::Status) => Answer::Status(Box::new(overview.status())),
+        Ok(Question::Status) => Answer::Status(Box::new(desk.overview.status())),
         Ok(Question::History { filter, most, since }) => {
-            let mut found = overview.history.find(&filter, most);
+            let mut found = desk.overview.history.find(&filter, most);
             found.entries.retain(|entry| entry.time >= since);
             Answer::History(found)
         }
+        Ok(Question::AlertTest) => Answer::AlertTest(desk.alerts.test()),
         Err(mistake) => Answer::Error(mistake),
     }
 }

@@ -5,6 +5,7 @@
 //! `events.rs` and `report.rs` have the format.
 
 pub mod deliveries;
+pub mod kinds;
 mod loose;
 pub mod postfix;
 

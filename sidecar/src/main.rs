@@ -9,7 +9,7 @@ use rustix::process::{
 };
 
 use relay_sidecar::cli::failure::{Exit, Failure};
-use relay_sidecar::cli::{self, Cli, Command};
+use relay_sidecar::cli::{self, AlertCommand, Cli, Command};
 use relay_sidecar::config::{Config, ProcessEnvironment};
 use relay_sidecar::{app, logging};
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Dkim(command) => cli::dkim::run(command),
         Command::Healthcheck => cli::healthcheck::run(),
         Command::Status { json, data } => cli::console::status(&data.path, json),
+        Command::Alert(AlertCommand::Test { data }) => cli::console::alert_test(&data.path),
         Command::Top { data } => cli::console::top::run(&data.path),
         Command::History { search, json, follow, data } => {
             cli::console::history(&data.path, search, json, follow)

@@ -2,7 +2,7 @@
 //!
 //! `session` is what is known of a connection and of a message, `rules` turns it into a question;
 //! both are pure. `callbacks` is the glue to indymilter, and what is negotiated with Postfix;
-//! `intake` bounds what a connection may make us keep. `rewriting` changes the messages that pass:
+//! `effects` logs and remembers; `intake` bounds what a connection may make us keep. `rewriting` changes the messages that pass:
 //! `header_edits`, which is pure, says how their header is changed, `dkim` how they are signed.
 //! `effects` is what follows from a decision: a log line, and an entry of the history.
 

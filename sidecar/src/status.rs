@@ -121,6 +121,8 @@ pub struct Certificate {
     pub role: String,
     /// Seconds since 1970.
     pub expires: u64,
+    /// Whether there is a newer one that cannot be used.
+    pub renewal_failed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

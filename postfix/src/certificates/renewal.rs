@@ -37,6 +37,11 @@ impl Trouble {
     pub fn new(since: SystemTime) -> Self {
         Self { since, warned: None }
     }
+
+    /// Whether it has lasted for long enough to be told.
+    pub fn was_warned_of(&self) -> bool {
+        self.warned.is_some()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

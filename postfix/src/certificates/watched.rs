@@ -88,6 +88,11 @@ impl Watched {
         self.current.validity.not_after
     }
 
+    /// Whether there is a newer one that cannot be used, and that was warned of.
+    pub fn is_not_renewed(&self) -> bool {
+        self.trouble.as_ref().is_some_and(Trouble::was_warned_of)
+    }
+
     fn tick_self_signed(&mut self, folder: &Path, now: SystemTime) -> bool {
         let hostname = self.hostname.clone().unwrap_or_default();
         if self_signed::reason_to_replace(&self.current, &hostname, now).is_none() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::watched::{Source, Watched};
+use crate::maillog::facts::CertificateState;
 
 /// What Postfix shows its clients.
 pub const SERVER_COPY: &str = "/run/postfix/server.pem";
@@ -67,9 +68,14 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// What each certificate is for, and when it expires.
-    pub fn expiries(&self) -> Vec<(&'static str, SystemTime)> {
-        self.0.iter().map(|watched| (watched.role(), watched.expiry())).collect()
+    /// What each certificate is for, when it expires, and whether a newer one could not be used.
+    pub fn state(&self) -> Vec<CertificateState> {
+        let state = |watched: &Watched| CertificateState {
+            role: watched.role(),
+            expires: watched.expiry(),
+            is_not_renewed: watched.is_not_renewed(),
+        };
+        self.0.iter().map(state).collect()
     }
 
     /// Checks every pair; `true` if one was replaced and Postfix has to reload.

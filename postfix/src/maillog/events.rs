@@ -16,7 +16,8 @@
 //!   "corrupt":…}}`, and the state of Postfix, `{"v":2,"event":"postfix","time":"…","version":"3.10.13",
 //!   "lost":0,"certificates":{"server":1795435200},"volume":{"size":0,"free":0}}`. `version` is missing
 //!   until Postfix has started; `lost` counts the deliveries that nobody was told of since relay-init was
-//!   started; certificates have the second since 1970 at which they expire; `volume` is the queue's, in
+//!   started; certificates have the second since 1970 at which they expire,
+//!   and `not_renewed`, if it is there, lists those of which there is a newer one that cannot be used; `volume` is the queue's, in
 //!   bytes. `report.rs` sends both.
 //! * With them, when Postfix tries again to deliver messages that were deferred since the last report, in
 //!   seconds since 1970: `{"v":2,"event":"retries","time":"…","next":{"4hLkX53kNtzjk":1795435200}}`. A

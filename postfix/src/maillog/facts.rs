@@ -11,7 +11,17 @@ pub struct Facts(Arc<Mutex<Known>>);
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     pub version: Option<String>,
-    pub certificates: Vec<(&'static str, SystemTime)>,
+    pub certificates: Vec<CertificateState>,
+}
+
+/// A certificate in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateState {
+    /// Who is shown it: `server` for clients, `client` for the next hop.
+    pub role: &'static str,
+    pub expires: SystemTime,
+    /// Whether there is a newer one that cannot be used.
+    pub is_not_renewed: bool,
 }
 
 impl Facts {
@@ -20,8 +30,8 @@ impl Facts {
         self.lock().version = Some(version.to_owned());
     }
 
-    /// What each certificate in use is for, and when it expires.
-    pub fn certificates(&self, certificates: Vec<(&'static str, SystemTime)>) {
+    /// The certificates in use.
+    pub fn certificates(&self, certificates: Vec<CertificateState>) {
         self.lock().certificates = certificates;
     }
 

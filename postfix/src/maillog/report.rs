@@ -71,7 +71,10 @@ fn report(
 ) -> Vec<u8> {
     let time = humantime::format_rfc3339_millis(now).to_string();
     let seconds = |time: &SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let certificates = known.certificates.iter().map(|(used, end)| (*used, seconds(end))).collect();
+    let certificates = known.certificates.iter();
+    let not_renewed = certificates.clone().filter(|known| known.is_not_renewed);
+    let not_renewed = not_renewed.map(|known| known.role).collect();
+    let certificates = certificates.map(|known| (known.role, seconds(&known.expires))).collect();
     let queues = queue.queues.iter().map(|(name, totals)| (*name, QueueTotals::new(totals, now)));
     let queue = QueueEvent { v: VERSION, event: "queue", time: &time, queues: queues.collect() };
     let postfix = PostfixEvent {
@@ -81,6 +84,7 @@ fn report(
         version: known.version.as_deref(),
         lost,
         certificates,
+        not_renewed,
         volume,
     };
     [json(&queue), json(&postfix)].concat()
@@ -121,6 +125,8 @@ struct PostfixEvent<'a> {
     lost: u64,
     #[serde(serialize_with = "as_map")]
     certificates: Vec<(&'static str, u64)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_renewed: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     volume: Option<Volume>,
 }
@@ -153,7 +159,7 @@ fn as_map<S: Serializer, T: Serialize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maillog::facts::Facts;
+    use crate::maillog::facts::{CertificateState, Facts};
 
     fn text(queue: &QueueState, known: &Known, volume: Option<Volume>) -> String {
         let now = UNIX_EPOCH + Duration::from_secs(5);
@@ -189,7 +195,9 @@ mod tests {
     fn version_certificates_and_volume_are_told_once_they_are_known() {
         let facts = Facts::default();
         facts.started("3.10.13");
-        facts.certificates(vec![("server", UNIX_EPOCH + Duration::from_secs(7))]);
+        let expires = UNIX_EPOCH + Duration::from_secs(7);
+        let server = CertificateState { role: "server", expires, is_not_renewed: true };
+        facts.certificates(vec![server]);
         let volume = Some(Volume { size: 100, free: 40 });
         let known = facts.known();
         let text = text(&QueueState { queues: Vec::new() }, &known, volume);
@@ -197,7 +205,7 @@ mod tests {
         assert_eq!(
             postfix,
             "{\"v\":2,\"event\":\"postfix\",\"time\":\"1970-01-01T00:00:05.000Z\",\
-             \"version\":\"3.10.13\",\"lost\":3,\"certificates\":{\"server\":7},\
+             \"version\":\"3.10.13\",\"lost\":3,\"certificates\":{\"server\":7},\"not_renewed\":[\"server\"],\
              \"volume\":{\"size\":100,\"free\":40}}\n"
         );
     }

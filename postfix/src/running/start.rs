@@ -11,6 +11,7 @@ use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
 use super::signals::{Inbox, Signal};
 use super::supervise::{self, Ending, Watchers};
 use super::{addresses, children, clock, folders, leftovers, passwords};
+use crate::alerts;
 use crate::certificates::watcher::Watcher;
 use crate::configuration::Configuration;
 use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
@@ -64,7 +65,11 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
         Events::to(PathBuf::from(EVENTS_SOCKET)).context("cannot create a datagram socket")?;
     let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
     let facts = events.facts().clone();
-    facts.certificates(certificates.expiries());
+    facts.certificates(certificates.state());
+    let recipients = settings.alert_mail.clone();
+    if !recipients.0.is_empty() {
+        alerts::start(recipients, settings.hostname.clone()).context("cannot start a thread")?;
+    }
     report::start(events, PathBuf::from(QUEUE_DIRECTORY)).context("cannot start a thread")?;
     let ending = run_postfix(configuration, host, &signals, &mut pump, (certificates, facts));
     pump.finish(LOG_TIMEOUT);

@@ -47,7 +47,7 @@ impl Watchers {
     fn tick(&mut self, now: SystemTime) -> bool {
         let new_certificate = self.certificates.tick(now);
         if new_certificate {
-            self.facts.certificates(self.certificates.expiries());
+            self.facts.certificates(self.certificates.state());
         }
         let new_addresses = self.addresses.tick();
         new_certificate || new_addresses

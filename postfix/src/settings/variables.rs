@@ -142,6 +142,11 @@ pub const LOG_REDACT: Variable = Variable::new(
     "mail addresses in Postfix's log: none keeps them, mask writes a***@example.org, hash writes a \
      code that is the same for the same address",
 );
+pub const ALERT_MAIL: Variable = Variable::new(
+    "ALERT_MAIL",
+    "",
+    "who gets alerts by mail: addresses separated by spaces or commas, at most 10",
+);
 pub const DRAIN_SECONDS: Variable = Variable::new(
     "DRAIN_SECONDS",
     "45",
@@ -176,6 +181,7 @@ pub const VARIABLES: &[&Variable] = &[
     &LOG_FORMAT,
     &LOG_DETAIL,
     &LOG_REDACT,
+    &ALERT_MAIL,
     &DRAIN_SECONDS,
     &ALLOW_UNSAFE_POSTFIX,
 ];
@@ -191,6 +197,7 @@ const OF_THE_SIDECAR: &[&str] = &[
     "SUSPEND_AFTER",
     "ALERT_WEBHOOK",
     "ALERT_WEBHOOK_FILE",
+    "ALERT_FORMAT",
     "DKIM_DOMAINS",
     "DKIM_REQUIRE_DNS",
     "DKIM_RESIGN",
@@ -213,6 +220,7 @@ const OF_THE_SIDECAR: &[&str] = &[
     "POLICY_LISTEN",
     "MILTER_LISTEN",
     "EVENTS_LISTEN",
+    "ALERTS_LISTEN",
     "HTTP_LISTEN",
     "DATA_DIR",
     "ARGON2_MEMORY_KIB",

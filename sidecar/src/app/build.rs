@@ -41,6 +41,7 @@ pub struct Services {
     pub networks: Networks,
     pub store: UserStore,
     pub overview: Overview,
+    pub alerts: Alerts,
 }
 
 /// Makes everything that the services share.
@@ -70,13 +71,14 @@ pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         login_enabled: enabled,
         network_senders: config.access.sender_domains,
     };
+    let alerts = Alerts::start(config.alerts).context("starting the thread for alerts")?;
     let history = Recorder::new(config.redaction)?;
     let decider = Arc::new(Decider {
         rules,
         gateways: gateways.clone(),
         store: store.clone(),
         ledger: Arc::clone(&ledger),
-        alerts: Alerts::start(config.alert_webhook).context("starting the thread for alerts")?,
+        alerts: alerts.clone(),
         history: history.clone(),
         metrics: metrics.decisions.clone(),
     });
@@ -108,6 +110,7 @@ pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         networks,
         store,
         overview,
+        alerts,
     })
 }
 

@@ -4,7 +4,6 @@ mod ask;
 mod entries;
 mod follow;
 mod overview;
-mod search;
 pub mod top;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -12,10 +11,10 @@ use std::path::Path;
 
 use super::failure::{Exit, Failure};
 use super::listing::written;
+use super::options::SearchOptions;
 use crate::control::protocol::{Answer, Question, line};
-use crate::history::Excerpt;
+use crate::history::{Excerpt, Filter};
 use crate::status::{Flow, Status};
-pub use search::SearchOptions;
 
 /// Prints how the relay is.
 pub fn status(folder: &Path, json: bool) -> Result<(), Failure> {
@@ -51,7 +50,8 @@ pub fn history(
     json: bool,
     follow: bool,
 ) -> Result<(), Failure> {
-    let (most, filter) = (search.limit, search.filter());
+    let SearchOptions { text, user, sender, recipient, queue_id, reason, limit: most } = search;
+    let filter = Filter { user, sender, recipient, queue_id, reason, text };
     let question = Question::History { filter, most, since: 0 };
     let found = look(folder, &question)?;
     match (follow, json) {
@@ -65,6 +65,23 @@ fn look(folder: &Path, question: &Question) -> Result<Excerpt, Failure> {
     match ask::daemon(folder, question)? {
         Answer::History(found) => Ok(found),
         _ => Err(ask::another_version()),
+    }
+}
+
+/// Sends a test alert to everywhere, and says what became of it.
+pub fn alert_test(folder: &Path) -> Result<(), Failure> {
+    let answer = ask::daemon(folder, &Question::AlertTest)?;
+    let Answer::AlertTest(results) = answer else { return Err(ask::another_version()) };
+    if results.is_empty() {
+        let text = "alerts go nowhere: set ALERT_WEBHOOK or ALERT_MAIL and restart the relay";
+        return Err(Failure::new(Exit::BadInput, text));
+    }
+    for (text, _) in &results {
+        print(format!("{text}\n").as_bytes())?;
+    }
+    match results.iter().all(|(_, worked)| *worked) {
+        true => Ok(()),
+        false => Err(Failure::trouble("not every channel took the test")),
     }
 }
 

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::access::networks;
 use crate::access::senders::{SenderPattern, canonical_domain};
-use crate::alerts::WebhookUrl;
+use crate::alerts::format::Format;
+use crate::alerts::{Channels, WebhookUrl};
 use crate::history::Redaction;
 use crate::http::access::Token;
 use crate::http::tls::{self, Tls};
@@ -41,7 +42,7 @@ impl<E: Environment> Reader<'_, E> {
         let limits = self.limits();
         let dkim = self.dkim();
         let headers = self.headers();
-        let alert_webhook = self.webhook();
+        let alerts = self.alerts();
         let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
@@ -54,7 +55,7 @@ impl<E: Environment> Reader<'_, E> {
             limits: limits?,
             dkim,
             headers: headers?,
-            alert_webhook,
+            alerts: alerts?,
             http: http?,
             data_folder,
             first_user,
@@ -79,14 +80,20 @@ impl<E: Environment> Reader<'_, E> {
                 self.wrong(name, &endpoint.to_string(), expected);
             }
         }
-        let events = match self.endpoint("EVENTS_LISTEN")? {
-            Endpoint::Unix(path) => path,
+        let (events, alerts) = (self.unix("EVENTS_LISTEN"), self.unix("ALERTS_LISTEN"));
+        let (events, alerts) = (events?, alerts?);
+        Some(Sockets { sasl, policy, milter, http, events, alerts })
+    }
+
+    /// The path of a socket that only the other container's side of a volume can be.
+    fn unix(&mut self, name: &str) -> Option<PathBuf> {
+        match self.endpoint(name)? {
+            Endpoint::Unix(path) => Some(path),
             Endpoint::Inet(address) => {
-                self.wrong("EVENTS_LISTEN", &format!("inet:{address}"), "expected unix:/path");
-                return None;
+                self.wrong(name, &format!("inet:{address}"), "expected unix:/path");
+                None
             }
-        };
-        Some(Sockets { sasl, policy, milter, http, events })
+        }
     }
 
     fn http(&mut self) -> Option<HttpConfig> {
@@ -153,6 +160,14 @@ impl<E: Environment> Reader<'_, E> {
             }
         }
         domains
+    }
+
+    fn alerts(&mut self) -> Option<Channels> {
+        let webhook = self.webhook();
+        let format = self.parsed::<Format>("ALERT_FORMAT");
+        let mail = self.value("ALERT_MAIL").is_some();
+        let host = self.value("RELAY_MYHOSTNAME").unwrap_or_default();
+        Some(Channels { webhook, format: format?, mail, host })
     }
 
     fn webhook(&mut self) -> Option<WebhookUrl> {

@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 40] = [
+pub const VARIABLES: [Variable; 43] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -26,6 +26,8 @@ pub const VARIABLES: [Variable; 40] = [
     variable("RATE_LIMIT_NETWORK", "none"),
     variable("SUSPEND_AFTER", "off"),
     Variable { name: "ALERT_WEBHOOK", default: "", secret: true },
+    variable("ALERT_FORMAT", "json"),
+    variable("ALERT_MAIL", ""),
     variable("DKIM_DOMAINS", ""),
     variable("DKIM_REQUIRE_DNS", "true"),
     variable("DKIM_RESIGN", "never"),
@@ -49,6 +51,7 @@ pub const VARIABLES: [Variable; 40] = [
     variable("POLICY_LISTEN", "unix:/run/relay/policy.sock"),
     variable("MILTER_LISTEN", "unix:/run/relay/milter.sock"),
     variable("EVENTS_LISTEN", "unix:/run/relay/events.sock"),
+    variable("ALERTS_LISTEN", "unix:/run/relay/alerts.sock"),
     variable("HTTP_LISTEN", "inet:0.0.0.0:9154"),
     variable("DATA_DIR", "/var/lib/relay"),
     variable("ARGON2_MEMORY_KIB", "19456"),
@@ -90,7 +93,8 @@ pub const OF_RELAY_INIT: [&str; 26] = [
 ];
 
 /// Any name that begins like this was meant for us.
-const OUR_PREFIXES: [&str; 15] = [
+const OUR_PREFIXES: [&str; 16] = [
+    "ALERT_",
     "RELAY_",
     "RELAYHOST",
     "SMTP_",

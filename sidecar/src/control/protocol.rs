@@ -17,6 +17,8 @@ pub const MAX_ANSWER: u64 = 32 << 20;
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Question {
     Status,
+    /// A test to everywhere that alerts go.
+    AlertTest,
     History {
         #[serde(default)]
         filter: Filter,
@@ -33,6 +35,8 @@ pub enum Question {
 pub enum Answer {
     Status(Box<Status>),
     History(Excerpt),
+    /// A sentence for each channel, and whether it worked.
+    AlertTest(Vec<(String, bool)>),
     Error(String),
 }
 

@@ -10,12 +10,13 @@ use crate::metrics::Registry;
 use crate::recorder::Recorder;
 use crate::store::UserStore;
 
-fn overview(folder: &Path) -> Overview {
+fn desk(folder: &Path) -> Desk {
     let (store, registry) = (UserStore::open(folder).unwrap(), Registry::default());
     let ledger = Ledger::new(store.clone(), DefaultLimits::default(), Duration::from_secs(1));
     let decisions = DecisionMetrics::register(&registry, 5).unwrap();
     let history = Recorder::new(Redaction::None).unwrap();
-    Overview::new(registry, store, Arc::new(ledger), decisions, history)
+    let overview = Overview::new(registry, store, Arc::new(ledger), decisions, history);
+    Desk { overview, alerts: Alerts::none() }
 }
 
 async fn ask(path: &Path, question: &[u8]) -> Answer {
@@ -45,9 +46,9 @@ async fn a_stale_socket_is_replaced_and_only_its_owner_may_connect() {
 #[tokio::test]
 async fn questions_are_answered_while_others_neither_ask_nor_read() {
     let folder = tempfile::tempdir().unwrap();
-    let overview = overview(folder.path());
+    let desk = desk(folder.path());
     let (listener, stopping) = (bind(folder.path()).unwrap(), CancellationToken::new());
-    let serving = tokio::spawn(serve(listener, overview, stopping.clone()));
+    let serving = tokio::spawn(serve(listener, desk, stopping.clone()));
     let path = folder.path().join(SOCKET);
     let mut idle = Vec::new();
     for _ in 0..MAX_CONNECTIONS - 1 {

@@ -55,6 +55,8 @@ pub struct Report {
     lost: u64,
     /// When certificates expire, in seconds since 1970.
     certificates: HashMap<String, u64>,
+    /// Those of which there is a newer one that cannot be used.
+    not_renewed: Vec<String>,
     volume: Option<Volume>,
 }
 
@@ -71,6 +73,7 @@ pub struct PostfixMetrics {
     bytes: KnownGauges<Queue>,
     oldest: KnownGauges<Queue>,
     certificates: KnownGauges<CertificateUse>,
+    renewal_failed: KnownGauges<CertificateUse>,
     volume_size: KnownGauges<()>,
     volume_free: KnownGauges<()>,
     info: IntGaugeVec,
@@ -104,6 +107,10 @@ impl PostfixMetrics {
             certificates: registry.known_gauges(
                 "relay_certificate_expiry_timestamp_seconds",
                 "When the certificate expires that clients (server) or the next hop (client) are shown",
+            )?,
+            renewal_failed: registry.known_gauges(
+                "relay_certificate_renewal_failed",
+                "Whether there is a newer certificate that cannot be used, so that the old one still is",
             )?,
             volume_size: registry.known_gauges(
                 "relay_queue_volume_size_bytes",
@@ -147,7 +154,10 @@ impl PostfixMetrics {
 
     pub fn report(&self, report: Report) {
         for role in CertificateUse::ALL {
-            self.certificates.set(*role, report.certificates.get(role.label()).copied());
+            let expires = report.certificates.get(role.label()).copied();
+            self.certificates.set(*role, expires);
+            let failed = report.not_renewed.iter().any(|name| name == role.label());
+            self.renewal_failed.set(*role, expires.map(|_| u64::from(failed)));
         }
         self.volume_size.set((), report.volume.map(|volume| volume.size));
         self.volume_free.set((), report.volume.map(|volume| volume.free));
@@ -225,11 +235,12 @@ mod tests {
     fn a_report_is_shown_until_there_is_a_newer_one_and_its_age_with_it() {
         let scene = Scene::new();
         scene.report(
-            r#"{"version":"3.10.13","lost":2,"certificates":{"server":1795435200,"x":1},
+            r#"{"version":"3.10.13","lost":2,"certificates":{"server":1795435200,"x":1},"not_renewed":["server"],
                 "volume":{"size":100,"free":40}}"#,
         );
         let mut expected = [
             "certificate_expiry_timestamp_seconds{use=\"server\"} 1795435200",
+            "certificate_renewal_failed{use=\"server\"} 1",
             "postfix_deliveries_uncounted_total 2",
             "postfix_events_age_seconds 29",
             "postfix_info{version=\"3.10.13\"} 1",
@@ -238,8 +249,8 @@ mod tests {
             "queue_volume_size_bytes 100",
         ];
         assert_eq!(scene.series(29), expected);
-        expected[2] = "postfix_events_age_seconds 600";
-        expected[4] = "postfix_up 0";
+        expected[3] = "postfix_events_age_seconds 600";
+        expected[5] = "postfix_up 0";
         assert_eq!(scene.series(600), expected);
     }
 

@@ -11,6 +11,8 @@ const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
 /// Mail that waits longer than this.
 const LONG_WAIT: u64 = HOUR;
+/// Postfix is heard of within this after the sidecar started.
+const STARTS: u64 = 300;
 /// A certificate that ends within this.
 const ENDS_SOON: u64 = 14 * DAY;
 /// Failed deliveries in an hour up to which their share says nothing.
@@ -51,6 +53,7 @@ pub enum ConcernKind {
     LongWait,
     ManyDeferred,
     ManyBounced,
+    CertificateNotRenewed,
     CertificateEnds,
     UserSuspended,
     Guessing,
@@ -58,7 +61,7 @@ pub enum ConcernKind {
 }
 
 impl ConcernKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::PostfixSilent,
         Self::CertificateExpired,
         Self::VolumeFull,
@@ -66,6 +69,7 @@ impl ConcernKind {
         Self::LongWait,
         Self::ManyDeferred,
         Self::ManyBounced,
+        Self::CertificateNotRenewed,
         Self::CertificateEnds,
         Self::UserSuspended,
         Self::Guessing,
@@ -82,6 +86,7 @@ impl ConcernKind {
             Self::LongWait => "long_wait",
             Self::ManyDeferred => "many_deferred",
             Self::ManyBounced => "many_bounced",
+            Self::CertificateNotRenewed => "certificate_not_renewed",
             Self::CertificateEnds => "certificate_ends",
             Self::UserSuspended => "user_suspended",
             Self::Guessing => "guessing",
@@ -139,13 +144,14 @@ pub fn flow(status: &Status) -> Flow {
 }
 
 fn silent(status: &Status) -> Option<Concern> {
-    let age = status.postfix.age?;
+    // One that was never heard of is given time to start.
+    let age = status.postfix.age.or((status.uptime > STARTS).then_some(status.uptime))?;
     let text = format!(
         "Postfix has not been heard of for {}, so no mail is accepted or delivered. Look at `docker compose ps` and \
          `docker compose logs postfix`.",
         duration(age)
     );
-    (status.postfix.up == Some(false)).then(|| concern(ConcernKind::PostfixSilent, "", text))
+    (status.postfix.up != Some(true)).then(|| concern(ConcernKind::PostfixSilent, "", text))
 }
 
 fn certificates(status: &Status) -> impl Iterator<Item = Concern> {
@@ -167,6 +173,14 @@ fn certificates(status: &Status) -> impl Iterator<Item = Concern> {
                 format!(
                     "The certificate {which} ends in {}. See why it is not renewed; \
                      `docker compose logs postfix` names a renewed pair that could not be used.",
+                    duration(left)
+                ),
+            ),
+            _ if certificate.renewal_failed => (
+                ConcernKind::CertificateNotRenewed,
+                format!(
+                    "There is a new certificate {which} that cannot be used, so the old one still is, for {}. \
+                     `docker compose logs postfix` says what is wrong with the new one.",
                     duration(left)
                 ),
             ),

@@ -138,7 +138,11 @@ fn senders(now: &Sample, ring: &Ring, known: &Known) -> Vec<Sender> {
 fn certificates(reading: &Reading) -> Vec<Certificate> {
     let points = reading.series("relay_certificate_expiry_timestamp_seconds").iter();
     points
-        .map(|point| Certificate { role: point.label("use").to_owned(), expires: point.count() })
+        .map(|point| {
+            let role = point.label("use").to_owned();
+            let failed = reading.value_of("relay_certificate_renewal_failed", "use", &role);
+            Certificate { expires: point.count(), renewal_failed: failed == Some(1), role }
+        })
         .collect()
 }
 

@@ -9,8 +9,8 @@ use crate::cli::failure::Failure;
 use crate::control::SOCKET;
 use crate::control::protocol::{self, Answer, MAX_ANSWER, Question};
 
-/// The daemon answers in milliseconds.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// The daemon answers in milliseconds, and a test of alerts within this.
+const TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Asks, and waits for the answer.
 pub fn daemon(folder: &Path, question: &Question) -> Result<Answer, Failure> {

@@ -1,45 +1,6 @@
 use super::*;
 
 #[test]
-fn deliveries_are_sorted_by_status_cause_and_class() {
-    for (status, dsn, expected) in [
-        ("sent", "2.0.0", (Status::Sent, Cause::None, Class::Success)),
-        ("deferred", "4.4.1", (Status::Deferred, Cause::Network, Class::Temporary)),
-        ("deferred", "4.7.5", (Status::Deferred, Cause::Tls, Class::Temporary)),
-        ("deferred", "4.7.4", (Status::Deferred, Cause::Tls, Class::Temporary)),
-        ("bounced", "5.7.1", (Status::Bounced, Cause::Policy, Class::Permanent)),
-        ("bounced", "5.1.1", (Status::Bounced, Cause::Address, Class::Permanent)),
-        ("bounced", "5.2.2", (Status::Bounced, Cause::Mailbox, Class::Permanent)),
-        ("expired", "", (Status::Expired, Cause::Other, Class::None)),
-        ("force-expired", "", (Status::Expired, Cause::Other, Class::None)),
-        ("undeliverable", "5.1.1", (Status::Other, Cause::Address, Class::Permanent)),
-        ("deferred", "nonsense", (Status::Deferred, Cause::Other, Class::None)),
-    ] {
-        let found = (Status::of(status), Cause::of(dsn), Class::of(dsn));
-        assert_eq!(found, expected, "{status} {dsn}");
-    }
-}
-
-#[test]
-fn next_hops_are_sorted_by_the_name_of_the_host() {
-    for (relay, is_smarthost, expected) in [
-        ("gmail-smtp-in.l.google.com[192.0.2.1]:25", false, NextHop::Gmail),
-        ("ASPMX2.GOOGLEMAIL.COM[192.0.2.1]:25", false, NextHop::Gmail),
-        ("example-org.mail.protection.outlook.com[192.0.2.1]:25", false, NextHop::Microsoft),
-        ("example-org.j-v1.mx.microsoft[192.0.2.1]:25", false, NextHop::Microsoft),
-        ("mta5.am0.yahoodns.net[2001:db8::1]:25", false, NextHop::Yahoo),
-        ("mx.example.net[192.0.2.1]:25", false, NextHop::Other),
-        ("notgoogle.com[192.0.2.1]:25", false, NextHop::Other),
-        ("none", false, NextHop::Other),
-        ("", false, NextHop::Other),
-        ("smtp.google.com[192.0.2.1]:587", true, NextHop::Smarthost),
-        ("none", true, NextHop::Smarthost),
-    ] {
-        assert_eq!(NextHop::of(relay, is_smarthost), expected, "{relay}");
-    }
-}
-
-#[test]
 fn delays_are_read_as_far_as_they_go() {
     let read = |text| delays(text).map(|(_, delay)| delay.as_millis()).collect::<Vec<_>>();
     assert_eq!(read("0.1/0.02/2/0.3"), [100, 20, 2_000, 300]);

@@ -20,7 +20,7 @@ fn healthy() -> Status {
 }
 
 fn certificate(role: &str, left: u64) -> Certificate {
-    Certificate { role: role.into(), expires: 1_800_000_000 + left }
+    Certificate { role: role.into(), expires: 1_800_000_000 + left, renewal_failed: false }
 }
 
 fn volume(name: &str, free: u64) -> Volume {
@@ -47,7 +47,7 @@ fn a_relay_that_is_well_has_no_concern() {
 /// What is changed in a healthy relay, and the concerns that follow.
 type Case = (fn(&mut Status), &'static [ConcernKind], Flow);
 
-const CASES: [Case; 23] = {
+const CASES: [Case; 25] = {
     use ConcernKind as Kind;
     [
         (
@@ -62,6 +62,19 @@ const CASES: [Case; 23] = {
             Flow::Troubled,
         ),
         (|s| s.certificates[0].expires = s.time + 15 * DAY, &[], Flow::Flows),
+        (
+            |s| s.certificates[0].renewal_failed = true,
+            &[Kind::CertificateNotRenewed],
+            Flow::Troubled,
+        ),
+        (
+            |s| {
+                s.postfix = Postfix::default();
+                s.uptime = 301;
+            },
+            &[Kind::PostfixSilent],
+            Flow::Stopped,
+        ),
         (|s| s.volumes[0].free = 9, &[Kind::VolumeFull], Flow::Troubled),
         (|s| s.volumes[0].free = 10, &[], Flow::Flows),
         (|s| s.last_hour.trouble = 1, &[Kind::Trouble], Flow::Troubled),
