@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use relay_sidecar::gateways::Gateways;
+use relay_sidecar::history::Redaction;
 use relay_sidecar::ledger::Ledger;
 use relay_sidecar::limits::guessing::{GuessLimit, GuessLimits};
 use relay_sidecar::limits::limit::DefaultLimits;
@@ -76,7 +77,7 @@ impl Lab {
             store,
         });
         let services = ServiceMetrics::register(&registry).unwrap();
-        let history = Recorder::new(false);
+        let history = Recorder::new(Redaction::None).unwrap();
         let service =
             SaslService::new(authenticator.unwrap(), metrics, services, history, Duration::ZERO);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

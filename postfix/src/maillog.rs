@@ -22,3 +22,4 @@ pub mod pump;
 pub mod redact;
 pub mod report;
 mod store;
+pub mod waiting;

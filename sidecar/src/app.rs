@@ -66,11 +66,18 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
     let history = services.overview.history.clone();
     shutdown.tasks.spawn(events::count(events, metrics.events, history, stopping.clone()));
-    let control = control::bind(&data_folder).with_context(|| {
-        format!("cannot listen on {}", data_folder.join(control::SOCKET).display())
-    })?;
-    let desk = Desk { overview: services.overview.clone(), alerts: services.alerts.clone() };
-    tokio::spawn(control::serve(control, desk, stopping.clone()));
+    match control::bind(&data_folder) {
+        Ok(socket) => {
+            let desk =
+                Desk { overview: services.overview.clone(), alerts: services.alerts.clone() };
+            tokio::spawn(control::serve(socket, desk, stopping.clone()));
+        }
+        // Mail goes on without it, as with a volume that is full.
+        Err(error) => tracing::error!(
+            %error, folder = %data_folder.display(),
+            "relay status, relay top and relay history do not work: cannot make their socket"
+        ),
+    }
     shutdown.tasks.spawn(services.overview.keep(stopping.clone()));
     serve_sasl(sasl, services.sasl, &shutdown);
     serve_policy(policy, services.decider, counts, &shutdown);

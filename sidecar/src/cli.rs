@@ -9,6 +9,7 @@ pub mod import;
 pub mod listing;
 pub mod options;
 pub mod password_input;
+mod progress;
 pub mod rights;
 pub mod user;
 
@@ -48,7 +49,8 @@ pub enum Command {
     Healthcheck,
     /// Say whether mail flows, what waits, who sends how much, and what is refused
     ///
-    /// The exit code is 0 when all is well and 9 when something needs attention.
+    /// The exit code is 0 when all is well, 9 when something needs attention or is not known yet, and 1 when there is no
+    /// answer.
     Status {
         /// Print JSON, for programs: the same as /api/status
         #[arg(long)]
@@ -66,13 +68,17 @@ pub enum Command {
     },
     /// Find out what became of mail: the last 1,000 messages and deliveries, and the last 1,000 refusals
     ///
-    /// All options that are given must match. They are remembered in memory, since the sidecar started.
+    /// A message is shown with all that is known of it, if all options that are given match something of it. It is
+    /// remembered in memory, since the sidecar started.
     History {
         #[command(flatten)]
         search: SearchOptions,
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,
+        /// Go on and print what happens, until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
         #[command(flatten)]
         data: DataFolder,
     },

@@ -17,6 +17,7 @@ use crate::access::senders::SenderPattern;
 use crate::alerts::Channels;
 use crate::dkim::choice::Rules as DkimRules;
 use crate::dkim::names::Domain;
+use crate::history::Redaction;
 use crate::http::access::Token;
 use crate::http::tls::Tls;
 use crate::limits::guessing::GuessLimits;
@@ -63,8 +64,8 @@ pub struct Config {
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
     pub log: LogConfig,
-    /// `LOG_REDACT`: whether addresses are masked in the history.
-    pub log_redacted: bool,
+    /// `LOG_REDACT`, for the history.
+    pub redaction: Redaction,
     /// What works, but an operator should know.
     pub warnings: Vec<String>,
 }

@@ -6,7 +6,7 @@
 pub mod protocol;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Alerts;
@@ -22,8 +23,10 @@ use protocol::{Answer, MAX_QUESTION, Question};
 
 /// The name of the socket in the data folder.
 pub const SOCKET: &str = "control.sock";
-/// A command asks at once and reads at once; the test of alerts takes longest.
-const TIMEOUT: Duration = Duration::from_secs(45);
+/// A command asks at once and reads at once.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The test of alerts takes longest to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// Commands that are answered at one time; others wait.
 const MAX_CONNECTIONS: usize = 16;
 /// How long to pause after an accept error, which usually means too few descriptors.
@@ -50,8 +53,7 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
     {
         return Err(error);
     }
-    std::fs::create_dir(&private)?;
-    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700))?;
+    std::fs::DirBuilder::new().mode(0o700).create(&private)?;
     let temporary = private.join("s");
     let listener = UnixListener::bind(&temporary)?;
     std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
@@ -75,7 +77,7 @@ pub async fn serve(listener: UnixListener, desk: Desk, stopping: CancellationTok
                 let desk = desk.clone();
                 tokio::spawn(async move {
                     // Whoever does not ask in time, or does not read, is gone.
-                    drop(tokio::time::timeout(TIMEOUT, session(stream, &desk)).await);
+                    drop(session(stream, desk).await);
                     drop(permit);
                 });
             }
@@ -84,23 +86,34 @@ pub async fn serve(listener: UnixListener, desk: Desk, stopping: CancellationTok
     }
 }
 
-async fn session(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
-    let mut question = Vec::new();
-    let mut limited = (&mut stream).take(MAX_QUESTION as u64 + 1);
-    while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
-    let answer = match protocol::decode(&question) {
-        Ok(Question::Status) => Answer::Status(Box::new(desk.overview.status())),
-        Ok(Question::History { filter, most }) => {
-            Answer::History(desk.overview.history.find(&filter, most))
-        }
-        Ok(Question::AlertTest) => {
-            let alerts = desk.alerts.clone();
-            // It waits for a webhook, and for relay-init.
-            let tested = tokio::task::spawn_blocking(move || alerts.test()).await;
-            Answer::AlertTest(tested.map_err(io::Error::other)?)
-        }
-        Err(mistake) => Answer::Error(mistake),
-    };
-    stream.write_all(&protocol::encode(&answer)).await?;
+async fn session(mut stream: UnixStream, desk: Desk) -> io::Result<()> {
+    let question = timeout(TIMEOUT, read(&mut stream)).await??;
+    // Away from the thread that mail waits for; a test of alerts waits for a webhook, too.
+    let answer = tokio::task::spawn_blocking(move || protocol::answer(&answer(&question, &desk)));
+    let answer = timeout(ANSWER_TIMEOUT, answer).await?.map_err(io::Error::other)?;
+    timeout(TIMEOUT, stream.write_all(&answer)).await??;
     stream.shutdown().await
 }
+
+async fn read(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut question = Vec::new();
+    let mut limited = stream.take(MAX_QUESTION as u64 + 1);
+    while !question.ends_with(b"\n") && limited.read_buf(&mut question).await? > 0 {}
+    Ok(question)
+}
+
+fn answer(question: &[u8], desk: &Desk) -> Answer {
+    match protocol::decode(question) {
+        Ok(Question::Status) => Answer::Status(Box::new(desk.overview.status())),
+        Ok(Question::History { filter, most, since }) => {
+            let mut found = desk.overview.history.find(&filter, most);
+            found.entries.retain(|entry| entry.time >= since);
+            Answer::History(found)
+        }
+        Ok(Question::AlertTest) => Answer::AlertTest(desk.alerts.test()),
+        Err(mistake) => Answer::Error(mistake),
+    }
+}
+
+#[cfg(test)]
+mod tests;

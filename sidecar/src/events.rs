@@ -6,8 +6,10 @@
 
 pub mod deliveries;
 pub mod kinds;
+mod loose;
 pub mod postfix;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,8 +50,11 @@ impl EventMetrics {
             match event {
                 Event::Delivery(delivery) => {
                     self.deliveries.count(&delivery);
-                    history.add(delivery.entry(clock::now()));
+                    if let Some(entry) = delivery.entry(clock::now()) {
+                        history.add(entry);
+                    }
                 }
+                Event::Retries { next } => history.retries(&next),
                 Event::Queue { queues } => self.postfix.queues(&queues),
                 Event::Postfix(report) => self.postfix.report(report),
             }
@@ -66,6 +71,11 @@ enum Event<'a> {
         queues: Queues,
     },
     Postfix(Report),
+    Retries {
+        /// When Postfix tries again, by queue id.
+        #[serde(borrow)]
+        next: HashMap<&'a str, u64>,
+    },
 }
 
 impl<'a> Event<'a> {
@@ -104,14 +114,15 @@ pub async fn count(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Filter;
+    use crate::history::{Filter, Redaction};
     use crate::listener::bind_unix;
 
     /// As relay-init sends them.
-    const EVENTS: [&str; 3] = [
+    const EVENTS: [&str; 4] = [
         r#"{"v":2,"event":"delivery","time":"2026-11-23T05:10:16.123Z","level":"info","service":"smtp","pid":7,"queue_id":"4hLkX53kNtzjk","to":"\"\\\"\"@c","relay":"mx.google.com[192.0.2.1]:25","delays":"0/0/0/0","dsn":"4.7.5","status":"deferred","reason":"x","delay":0.5,"encrypted":true}"#,
         r#"{"v":2,"event":"queue","time":"2026-11-23T05:10:16.123Z","queues":{"hold":{"count":1,"bytes":7,"oldest_seconds":3}}}"#,
         r#"{"v":2,"event":"postfix","time":"2026-11-23T05:10:16.123Z","version":"3.10.13","lost":0,"certificates":{"server":1795435200},"volume":{"size":10,"free":5}}"#,
+        r#"{"v":2,"event":"retries","time":"2026-11-23T05:10:16.123Z","next":{"4hLkX53kNtzjk":99999999999}}"#,
     ];
 
     #[test]
@@ -134,10 +145,12 @@ mod tests {
         let socket = bind();
         let registry = Registry::default();
         let metrics = EventMetrics::register(&registry).unwrap();
-        let (stopping, history) = (CancellationToken::new(), Recorder::new(false));
+        let (stopping, history) =
+            (CancellationToken::new(), Recorder::new(Redaction::None).unwrap());
         let counting = tokio::spawn(count(socket, metrics, history.clone(), stopping.clone()));
         let sender = UnixDatagram::unbound().unwrap();
-        let datagram = [EVENTS[0], EVENTS[1], EVENTS[0], EVENTS[2], EVENTS[0]].join("\n");
+        let datagram =
+            [EVENTS[0], EVENTS[1], EVENTS[0], EVENTS[2], EVENTS[0], EVENTS[3]].join("\n");
         sender.send_to(datagram.as_bytes(), &path).await.unwrap();
         let expected = [
             "relay_deliveries_total{cause=\"tls\",status=\"deferred\"} 3",
@@ -152,6 +165,8 @@ mod tests {
         }
         stopping.cancel();
         counting.await.unwrap();
-        assert_eq!(history.find(&Filter::default(), 9).entries.len(), 3);
+        let entries = history.find(&Filter::default(), 9).entries;
+        assert_eq!(entries.len(), 3, "{entries:?}");
+        assert!(entries.iter().all(|entry| entry.next_try == Some(99_999_999_999)), "{entries:?}");
     }
 }

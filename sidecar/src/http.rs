@@ -189,6 +189,7 @@ fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
     use crate::decision::metrics::DecisionMetrics;
+    use crate::history::Redaction;
     use crate::ledger::Ledger;
     use crate::limits::limit::{Ceiling, DefaultLimits, Limits};
     use crate::recorder::Recorder;
@@ -204,7 +205,7 @@ mod tests {
         };
         let ledger = Arc::new(Ledger::new(store.clone(), limits, Duration::from_secs(1)));
         let decisions = DecisionMetrics::register(&registry, 5).unwrap();
-        let history = Recorder::new(false);
+        let history = Recorder::new(Redaction::None).unwrap();
         let overview = Overview::new(registry.clone(), store.clone(), ledger, decisions, history);
         let mut service = HttpService {
             store,

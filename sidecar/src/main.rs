@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         Command::Status { json, data } => cli::console::status(&data.path, json),
         Command::Alert(AlertCommand::Test { data }) => cli::console::alert_test(&data.path),
         Command::Top { data } => cli::console::top::run(&data.path),
-        Command::History { search, json, data } => cli::console::history(&data.path, search, json),
+        Command::History { search, json, follow, data } => {
+            cli::console::history(&data.path, search, json, follow)
+        }
     };
     match done {
         Ok(()) => Exit::Success.into(),

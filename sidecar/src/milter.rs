@@ -4,6 +4,7 @@
 //! both are pure. `callbacks` is the glue to indymilter, and what is negotiated with Postfix;
 //! `effects` logs and remembers; `intake` bounds what a connection may make us keep. `rewriting` changes the messages that pass:
 //! `header_edits`, which is pure, says how their header is changed, `dkim` how they are signed.
+//! `effects` is what follows from a decision: a log line, and an entry of the history.
 
 pub mod callbacks;
 mod effects;

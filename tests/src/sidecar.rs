@@ -13,7 +13,7 @@ use crate::namespace::Namespace;
 use crate::postfix::Environment;
 use crate::process::{PATH, Process, signal};
 use crate::requirements::Requirements;
-use crate::terminal::{Session, Terminal};
+use crate::terminal::{OnTerminal, Session, Terminal};
 use crate::wait;
 
 pub const USER: u32 = 10027;
@@ -55,6 +55,11 @@ impl Place<'_> {
     /// Runs a command on a terminal of its own, and types an answer at each prompt.
     pub fn run_on_terminal(&self, arguments: &[&str], answers: &[(&str, &str)]) -> Result<Session> {
         Terminal::open()?.run(self.command(arguments), answers)
+    }
+
+    /// Starts a command on a terminal of its own, and returns at once.
+    pub fn start_on_terminal(&self, arguments: &[&str]) -> Result<OnTerminal> {
+        Terminal::open()?.start(self.command(arguments))
     }
 
     /// Starts `relay serve`, and returns at once.

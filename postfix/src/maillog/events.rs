@@ -1,4 +1,4 @@
-//! Events for the sidecar's metrics: what became of mail, as datagrams to `events.sock`.
+//! Events for the sidecar's metrics and its history: what became of mail, as datagrams to `events.sock`.
 //!
 //! Each datagram has one JSON object or more, each on a line of its own (UTF-8, at most 16 KiB in all).
 //! Receivers ignore members and events they do not know, so that either side can be newer.
@@ -19,6 +19,9 @@
 //!   started; certificates have the second since 1970 at which they expire,
 //!   and `not_renewed`, if it is there, lists those of which there is a newer one that cannot be used; `volume` is the queue's, in
 //!   bytes. `report.rs` sends both.
+//! * With them, when Postfix tries again to deliver messages that were deferred since the last report, in
+//!   seconds since 1970: `{"v":2,"event":"retries","time":"…","next":{"4hLkX53kNtzjk":1795435200}}`. A
+//!   message of which that cannot be told yet follows later; with many, there are several such events.
 //!
 //! Best effort: if nobody reads, or not fast enough, datagrams are dropped at once. Neither Postfix
 //! nor its log ever waits.
@@ -35,6 +38,7 @@ use super::encryption::Encryption;
 use super::facts::Facts;
 use super::line::{self, Line};
 use super::message::Kind;
+use super::waiting::Waiting;
 
 /// Version of the format, the member `v`. With 1, every datagram was one object.
 pub const VERSION: u8 = 2;
@@ -50,6 +54,7 @@ pub struct Events {
     path: PathBuf,
     lost: Arc<AtomicU64>,
     facts: Facts,
+    waiting: Waiting,
 }
 
 impl Events {
@@ -57,8 +62,8 @@ impl Events {
     pub fn to(path: PathBuf) -> std::io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        let (lost, facts) = (Arc::default(), Facts::default());
-        Ok(Self { socket: Arc::new(socket), path, lost, facts })
+        let (lost, facts, waiting) = (Arc::default(), Facts::default(), Waiting::default());
+        Ok(Self { socket: Arc::new(socket), path, lost, facts, waiting })
     }
 
     /// Whether there may be somebody who listens.
@@ -68,6 +73,11 @@ impl Events {
 
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Messages of which the next try is to be told.
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Deliveries that nobody was told of.
@@ -135,6 +145,9 @@ impl Batch {
     }
 
     fn add_delivery(&mut self, line: &Line<'_>, now: SystemTime) {
+        if let (Some(id), Some("deferred")) = (line.queue_id, line.fields.status) {
+            self.events.waiting.add(id);
+        }
         let event = json(&LineEvent {
             v: VERSION,
             event: line.kind.name(),

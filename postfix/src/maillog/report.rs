@@ -1,6 +1,7 @@
 //! What the sidecar is told every ten seconds, whether anything happened or not: the queue, and how
-//! Postfix is.
+//! Postfix is. And if anything was deferred, when it is tried again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +13,8 @@ use super::facts::Known;
 use crate::queue::state::{self, QueueState, Totals};
 
 const PERIOD: Duration = Duration::from_secs(10);
+/// Messages in one event; each takes at most 70 of a datagram's 16 KiB.
+const RETRIES: usize = 200;
 
 /// Reports for as long as the process lives.
 ///
@@ -21,15 +24,41 @@ pub fn start(events: Events, queue_directory: PathBuf) -> std::io::Result<()> {
         loop {
             // No need to read the queue when nobody listens.
             if events.is_wanted() {
-                let queue = state::read(&queue_directory);
+                let mut search = events.waiting().look();
+                let queue = state::read(&queue_directory, &mut |id, metadata| {
+                    if let Ok(modified) = metadata.modified() {
+                        search.see(id, modified);
+                    }
+                });
                 let known = events.facts().known();
                 let volume = Volume::of(&queue_directory);
                 events.send(&report(&queue, &known, volume, events.lost(), SystemTime::now()));
+                for some in search.found.chunks(RETRIES) {
+                    // What the sidecar has no room for is told with the next report.
+                    if events.send(&retries(some, SystemTime::now())) {
+                        events.waiting().found(some);
+                    }
+                }
             }
             thread::sleep(PERIOD);
         }
     })?;
     Ok(())
+}
+
+/// Next tries, by queue id.
+fn retries(found: &[(String, u64)], now: SystemTime) -> Vec<u8> {
+    let time = humantime::format_rfc3339_millis(now).to_string();
+    let next = found.iter().map(|(id, time)| (id.as_str(), *time)).collect();
+    json(&RetriesEvent { v: VERSION, event: "retries", time: &time, next })
+}
+
+#[derive(Debug, Serialize)]
+struct RetriesEvent<'a> {
+    v: u8,
+    event: &'a str,
+    time: &'a str,
+    next: BTreeMap<&'a str, u64>,
 }
 
 /// Both events, in one datagram.
@@ -149,6 +178,16 @@ mod tests {
              \"hold\":{\"count\":0,\"bytes\":0}}}\n\
              {\"v\":2,\"event\":\"postfix\",\"time\":\"1970-01-01T00:00:05.000Z\",\"lost\":3,\
              \"certificates\":{}}\n"
+        );
+    }
+
+    #[test]
+    fn next_tries_are_told_by_queue_id() {
+        let event = retries(&[("4hLkX53kNtzjk".to_owned(), 1_795_435_200)], UNIX_EPOCH);
+        assert_eq!(
+            String::from_utf8(event).unwrap(),
+            "{\"v\":2,\"event\":\"retries\",\"time\":\"1970-01-01T00:00:00.000Z\",\
+             \"next\":{\"4hLkX53kNtzjk\":1795435200}}\n"
         );
     }
 

@@ -3,6 +3,7 @@
 //! Only directories are read and no file is opened, unlike Postfix's own `showq`, which opens every
 //! message. So this is cheap enough for every few seconds.
 
+use std::fs::Metadata;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -27,8 +28,8 @@ pub struct Totals {
     pub oldest: Option<SystemTime>,
 }
 
-/// Reads the queues below a queue directory.
-pub fn read(queue_directory: &Path) -> QueueState {
+/// Reads the queues below a queue directory, and shows every message in `deferred`.
+pub fn read(queue_directory: &Path, deferred: &mut impl FnMut(&str, &Metadata)) -> QueueState {
     let queues = QUEUES.map(|name| {
         let mut totals = Totals::default();
         for_each_message(&queue_directory.join(name), &mut |_, id, metadata| {
@@ -36,6 +37,9 @@ pub fn read(queue_directory: &Path) -> QueueState {
             totals.bytes += metadata.len();
             let arrival = arrival(id).or_else(|| metadata.created().ok());
             totals.oldest = totals.oldest.into_iter().chain(arrival).min();
+            if name == "deferred" {
+                deferred(id, metadata);
+            }
         });
         (name, totals)
     });
@@ -64,7 +68,10 @@ mod tests {
             fs::write(folder.path().join(path), content).unwrap();
         }
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, 7000));
-        let state = read(folder.path());
+        let mut deferred = Vec::new();
+        let state = read(folder.path(), &mut |id, _| deferred.push(id.to_owned()));
+        deferred.sort();
+        assert_eq!(deferred, [id_of(1000), id_of(2000)]);
         assert_eq!(
             state.queues,
             [

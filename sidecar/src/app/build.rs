@@ -72,7 +72,7 @@ pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
         network_senders: config.access.sender_domains,
     };
     let alerts = Alerts::start(config.alerts).context("starting the thread for alerts")?;
-    let history = Recorder::new(config.log_redacted);
+    let history = Recorder::new(config.redaction)?;
     let decider = Arc::new(Decider {
         rules,
         gateways: gateways.clone(),

@@ -2,23 +2,25 @@
 
 mod ask;
 mod entries;
+mod follow;
 mod overview;
 pub mod top;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
-use super::SearchOptions;
 use super::failure::{Exit, Failure};
-use crate::control::protocol::{Answer, Question, encode};
-use crate::history::Filter;
+use super::listing::written;
+use super::options::SearchOptions;
+use crate::control::protocol::{Answer, Question, line};
+use crate::history::{Excerpt, Filter};
 use crate::status::{Flow, Status};
 
 /// Prints how the relay is.
 pub fn status(folder: &Path, json: bool) -> Result<(), Failure> {
     let status = fetch(folder)?;
     if json {
-        print(&encode(&status))?;
+        print(&line(&status))?;
     } else {
         let style = overview::Style::of_terminal();
         print(overview::render(&status, &style, overview::WIDTH).as_bytes())?;
@@ -41,16 +43,29 @@ fn fetch(folder: &Path) -> Result<Status, Failure> {
     }
 }
 
-/// Prints what is remembered of mail.
-pub fn history(folder: &Path, search: SearchOptions, json: bool) -> Result<(), Failure> {
-    let SearchOptions { text, user, sender, recipient, queue_id, reason, limit } = search;
+/// Prints what is remembered of mail, and with `follow` what happens from now on.
+pub fn history(
+    folder: &Path,
+    search: SearchOptions,
+    json: bool,
+    follow: bool,
+) -> Result<(), Failure> {
+    let SearchOptions { text, user, sender, recipient, queue_id, reason, limit: most } = search;
     let filter = Filter { user, sender, recipient, queue_id, reason, text };
-    let answer = ask::daemon(folder, &Question::History { filter, most: limit })?;
-    let Answer::History(found) = answer else { return Err(ask::another_version()) };
-    if json {
-        return print(&encode(&found));
+    let question = Question::History { filter, most, since: 0 };
+    let found = look(folder, &question)?;
+    match (follow, json) {
+        (true, _) => follow::run(folder, question, found, json),
+        (false, true) => print(&line(&found)),
+        (false, false) => print(entries::render(&found).as_bytes()),
     }
-    print(entries::render(&found).as_bytes())
+}
+
+fn look(folder: &Path, question: &Question) -> Result<Excerpt, Failure> {
+    match ask::daemon(folder, question)? {
+        Answer::History(found) => Ok(found),
+        _ => Err(ask::another_version()),
+    }
 }
 
 /// Sends a test alert to everywhere, and says what became of it.
@@ -70,9 +85,10 @@ pub fn alert_test(folder: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Whoever closes the pipe early has seen enough.
 fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
-    output.write_all(bytes).and_then(|()| output.flush()).map_err(Failure::trouble)
+    written(output.write_all(bytes).and_then(|()| output.flush()))
 }
 
 /// Whether colours and a live view make sense.

@@ -13,6 +13,7 @@ pub use command::{DkimCommand, ImportArguments};
 
 use super::failure::{Exit, Failure};
 use super::listing::written;
+use super::progress::Progress;
 use crate::clock::now;
 use crate::dkim::choice::{self, KeyFacts};
 use crate::dkim::key::{Algorithm, NamedKey};
@@ -111,7 +112,7 @@ fn add(store: &UserStore, domain: &Domain) -> Result<String, Failure> {
         );
         return Err(Failure::new(Exit::UserExists, text));
     }
-    let keys = upkeep::make(domain, &Algorithm::BOTH, &[], now()).map_err(Failure::trouble)?;
+    let keys = make(domain, &Algorithm::BOTH, &[])?;
     store.add_dkim_keys(&keys)?;
     Ok(format!("DKIM keys of {domain} made\n\n{}", to_publish(domain, &keys)?))
 }
@@ -131,12 +132,22 @@ fn rotate(store: &UserStore, domain: &Domain) -> Result<String, Failure> {
     let has = |algorithm: &&Algorithm| all_facts.iter().any(|key| key.algorithm == **algorithm);
     let algorithms: Vec<Algorithm> = Algorithm::BOTH.iter().filter(has).copied().collect();
     let taken: Vec<Selector> = keys.into_iter().map(|key| key.selector).collect();
-    let next = upkeep::make(domain, &algorithms, &taken, now()).map_err(Failure::trouble)?;
+    let next = make(domain, &algorithms, &taken)?;
     store.add_dkim_keys(&next)?;
     Ok(format!(
         "the next DKIM keys of {domain} made; the old ones sign until DNS has these\n\n{}",
         to_publish(domain, &next)?
     ))
+}
+
+/// An RSA key may take a second or two.
+fn make(
+    domain: &Domain,
+    algorithms: &[Algorithm],
+    taken: &[Selector],
+) -> Result<Vec<NamedKey>, Failure> {
+    let _progress = Progress::working("making keys");
+    upkeep::make(domain, algorithms, taken, now()).map_err(Failure::trouble)
 }
 
 /// The records of new keys, and what comes next.

@@ -6,7 +6,6 @@
 
 pub mod export_file;
 mod problems;
-mod progress;
 mod spool;
 
 use std::collections::HashSet;
@@ -20,6 +19,7 @@ use std::thread;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::failure::{Exit, Failure};
+use super::progress::Progress;
 use crate::clock::now;
 use crate::password::strength::is_unguessable;
 use crate::password::{self, Arena, Cost, Password};
@@ -28,7 +28,6 @@ use crate::user_name::UserName;
 use crate::users::NewHash;
 use crate::users::import::{self as lines, Secret};
 use problems::Problems;
-use progress::Progress;
 use spool::Spool;
 
 /// Longest line in bytes. A password has at most 1 KiB, a hash much less.

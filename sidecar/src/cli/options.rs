@@ -62,10 +62,10 @@ pub struct SearchOptions {
     /// Postfix's queue id
     #[arg(long, value_name = "ID")]
     pub queue_id: Option<String>,
-    /// The reason of a decision, as in the log, such as `rate_limit`
+    /// Why, as in the log, such as `rate_limit`; or what became of it, such as `deferred`
     #[arg(long, value_name = "REASON")]
     pub reason: Option<String>,
-    /// How many of the newest entries
+    /// How many messages and refusals, the newest
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     pub limit: usize,
 }

@@ -13,6 +13,7 @@ use crate::access::networks;
 use crate::access::senders::{SenderPattern, canonical_domain};
 use crate::alerts::format::Format;
 use crate::alerts::{Channels, WebhookUrl};
+use crate::history::Redaction;
 use crate::http::access::Token;
 use crate::http::tls::{self, Tls};
 use crate::limits::guessing::GuessLimits;
@@ -45,7 +46,7 @@ impl<E: Environment> Reader<'_, E> {
         let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
-        let log_redacted = self.log_redacted();
+        let redaction = self.redaction();
         let data_folder = PathBuf::from(self.value_or_default("DATA_DIR"));
         Some(Config {
             access,
@@ -59,7 +60,7 @@ impl<E: Environment> Reader<'_, E> {
             data_folder,
             first_user,
             log: log?,
-            log_redacted: log_redacted?,
+            redaction: redaction?,
             warnings: std::mem::take(&mut self.warnings),
         })
     }
@@ -245,16 +246,13 @@ impl<E: Environment> Reader<'_, E> {
         Some(LogConfig { format: format?, level: level? })
     }
 
-    fn log_redacted(&mut self) -> Option<bool> {
+    fn redaction(&mut self) -> Option<Redaction> {
         let text = self.value_or_default("LOG_REDACT");
-        match text.as_str() {
-            "none" => Some(false),
-            "mask" | "hash" => Some(true),
-            _ => {
-                self.wrong("LOG_REDACT", &text, "expected none, mask or hash");
-                None
-            }
+        let redaction = Redaction::parse(&text);
+        if redaction.is_none() {
+            self.wrong("LOG_REDACT", &text, "expected none, mask or hash");
         }
+        redaction
     }
 
     fn first_user(&mut self) -> Option<FirstUser> {

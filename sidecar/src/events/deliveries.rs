@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::kinds::{Cause, Class, DelayStage, Encryption, NextHop, Status};
+use super::loose;
 use crate::history::{Entry, Event};
 use crate::labels::Label as _;
 use crate::metrics::{Counters, Durations, Registry};
@@ -63,8 +64,9 @@ impl DeliveryMetrics {
     }
 }
 
-/// What is counted and remembered of a delivery.
-#[derive(Debug, Default, PartialEq, Deserialize)]
+/// What is counted and remembered of a delivery. What is only remembered may be missing, or anything: it must not
+/// lose the count.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Delivery<'a> {
     #[serde(borrow)]
@@ -77,42 +79,35 @@ pub struct Delivery<'a> {
     delays: Cow<'a, str>,
     encrypted: bool,
     smarthost: bool,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "loose::text")]
     queue_id: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "loose::text")]
     from: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "loose::text")]
     to: Cow<'a, str>,
     /// What the next hop answered, or why there is no answer.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "loose::text")]
     reason: Cow<'a, str>,
-    /// Seconds since the message came.
-    delay: Option<f64>,
 }
 
-/// Postfix's `minimal_backoff_time` and `maximal_backoff_time`, by default: it waits as long as the message has
-/// been there, within these.
-const BACKOFF: (f64, f64) = (300.0, 4_000.0);
-
 impl Delivery<'_> {
-    /// For the history; `now` is when it was heard of.
-    pub fn entry(&self, now: u64) -> Entry {
+    /// For the history; `now` is when it was heard of. `None` for what became of no message.
+    pub fn entry(&self, now: u64) -> Option<Entry> {
         let event = match Status::of(&self.status) {
             Status::Sent => Event::Sent,
+            Status::Deferred => Event::Deferred,
             Status::Bounced => Event::Bounced,
             Status::Expired => Event::Expired,
-            Status::Deferred | Status::Other => Event::Deferred,
+            Status::Other => return None,
         };
-        let delay = self.delay.filter(|_| event == Event::Deferred);
-        Entry {
+        Some(Entry {
             queue_id: self.queue_id.clone().into_owned(),
             sender: self.from.clone().into_owned(),
             recipients: self.to.clone().into_owned(),
             next_hop: self.relay.clone().into_owned(),
             answer: self.reason.clone().into_owned(),
-            next_try: delay.map(|age| now + age.clamp(BACKOFF.0, BACKOFF.1) as u64),
             ..Entry::new(now, event)
-        }
+        })
     }
 }
 
@@ -124,43 +119,4 @@ fn delays(text: &str) -> impl Iterator<Item = (DelayStage, Duration)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_are_read_as_far_as_they_go() {
-        let read = |text| delays(text).map(|(_, delay)| delay.as_millis()).collect::<Vec<_>>();
-        assert_eq!(read("0.1/0.02/2/0.3"), [100, 20, 2_000, 300]);
-        assert_eq!(read("0/0/-1/x"), [0, 0]);
-        assert_eq!(read("1/2/3/4/5"), [1_000, 2_000, 3_000, 4_000]);
-        assert_eq!(read(""), [0; 0]);
-        assert_eq!(read("1e300/nan/inf/7"), [7_000]);
-    }
-
-    #[test]
-    fn what_was_sent_is_counted_with_its_delays() {
-        let registry = Registry::default();
-        let metrics = DeliveryMetrics::register(&registry).unwrap();
-        for status in ["sent", "deferred"] {
-            metrics.count(&Delivery {
-                status: status.into(),
-                dsn: "2.0.0".into(),
-                relay: "smtp.google.com[192.0.2.1]:25".into(),
-                delays: "0.1/0.02/2/0.3".into(),
-                encrypted: true,
-                ..Delivery::default()
-            });
-        }
-        let text = String::from_utf8(registry.text().unwrap()).unwrap();
-        for expected in [
-            "relay_deliveries_total{cause=\"none\",status=\"sent\"} 1\n",
-            "relay_deliveries_by_class_total{class=\"2\",status=\"sent\"} 1\n",
-            "by_next_hop_total{next_hop=\"gmail\",status=\"sent\",tls=\"yes\"} 1\n",
-            "by_next_hop_total{next_hop=\"gmail\",status=\"deferred\",tls=\"yes\"} 1\n",
-            "delay_seconds_sum{next_hop=\"gmail\",stage=\"connection\"} 2\n",
-            "delay_seconds_count{next_hop=\"gmail\",stage=\"transmission\"} 1\n",
-        ] {
-            assert!(text.contains(expected), "{expected} in {text}");
-        }
-    }
-}
+mod tests;

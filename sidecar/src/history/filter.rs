@@ -1,75 +1,78 @@
-//! Which entries are wanted. Pure.
-
-use std::collections::HashSet;
+//! Which messages are wanted. Pure.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, mask};
+use super::{Entry, Redactor};
 
-/// All that is set must match, without regard to case; a part of the field is enough, but for the queue id.
+/// A message is wanted when everything that is set matches one of its entries: `user` may be that of its acceptance,
+/// and `reason` that of a delivery. Case does not matter, but for the queue id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
+    /// The whole name.
     pub user: Option<String>,
+    /// A part is enough; `<>` is the null sender.
     pub sender: Option<String>,
+    /// A part is enough.
     pub recipient: Option<String>,
     pub queue_id: Option<String>,
+    /// The reason of a decision, or what happened, such as `deferred`.
     pub reason: Option<String>,
     /// Anywhere.
     pub text: Option<String>,
 }
 
 impl Filter {
-    pub fn matches(&self, entry: &Entry) -> bool {
-        let Self { user, sender, recipient, queue_id, reason, text } = self;
-        let within = |wanted: &Option<String>, field: &str| {
-            wanted.as_deref().is_none_or(|wanted| contains(field, wanted))
+    /// Whether a message is wanted, by all its entries.
+    pub fn matches(&self, message: &[&Entry]) -> bool {
+        let any = |wanted: &Option<String>, matches: &dyn Fn(&Entry, &str) -> bool| {
+            let Some(wanted) = wanted else { return true };
+            message.iter().any(|entry| matches(entry, wanted))
         };
-        let everywhere = || {
-            [
-                entry.queue_id.as_str(),
-                &entry.user,
-                &entry.client,
-                &entry.sender,
-                &entry.recipients,
-                &entry.reason,
-                &entry.next_hop,
-                &entry.answer,
-                entry.event.words(),
-            ]
-        };
-        queue_id.as_deref().is_none_or(|wanted| entry.queue_id == wanted)
-            && within(user, &entry.user)
-            && within(sender, &entry.sender)
-            && within(recipient, &entry.recipients)
-            && within(reason, &entry.reason)
-            && text
-                .as_deref()
-                .is_none_or(|wanted| everywhere().iter().any(|field| contains(field, wanted)))
+        any(&self.queue_id, &|entry, wanted| entry.queue_id == wanted)
+            && any(&self.user, &|entry, wanted| is_same(&entry.user, wanted))
+            && any(&self.sender, &|entry, wanted| contains(&entry.sender, wanted))
+            && any(&self.recipient, &|entry, wanted| contains(&entry.recipients, wanted))
+            && any(&self.reason, &is_reason)
+            && any(&self.text, &is_anywhere)
     }
 
-    /// The queue ids of messages that match: their deliveries name neither user nor sender, and are wanted all
-    /// the same.
-    pub(super) fn messages<'a>(
-        &self,
-        entries: impl Iterator<Item = &'a Entry>,
-    ) -> HashSet<&'a str> {
-        let is_about_a_message = |entry: &&Entry| !entry.queue_id.is_empty();
-        let found = entries.filter(is_about_a_message).filter(|entry| self.matches(entry));
-        found.map(|entry| entry.queue_id.as_str()).collect()
-    }
-
-    /// The same for entries whose addresses are masked.
-    pub(super) fn masked(&self) -> Self {
-        let mask = |text: &Option<String>| text.as_deref().map(mask);
+    /// The same for entries whose addresses are redacted.
+    #[must_use]
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
+        let redact = |text: &Option<String>| text.as_deref().map(|text| redactor.text(text));
         Self {
-            user: mask(&self.user),
-            sender: mask(&self.sender),
-            recipient: mask(&self.recipient),
-            text: mask(&self.text),
+            user: redact(&self.user),
+            sender: redact(&self.sender),
+            recipient: redact(&self.recipient),
+            text: redact(&self.text),
             ..self.clone()
         }
     }
+}
+
+fn is_reason(entry: &Entry, wanted: &str) -> bool {
+    is_same(&entry.reason, wanted) || is_same(entry.event.words(), &wanted.replace('_', " "))
+}
+
+fn is_anywhere(entry: &Entry, wanted: &str) -> bool {
+    [
+        entry.queue_id.as_str(),
+        &entry.user,
+        &entry.client,
+        &entry.sender,
+        &entry.recipients,
+        &entry.reason,
+        &entry.next_hop,
+        &entry.answer,
+        entry.event.words(),
+    ]
+    .iter()
+    .any(|field| contains(field, wanted))
+}
+
+fn is_same(field: &str, wanted: &str) -> bool {
+    field.to_lowercase() == wanted.to_lowercase()
 }
 
 fn contains(field: &str, wanted: &str) -> bool {

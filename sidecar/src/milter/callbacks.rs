@@ -17,7 +17,7 @@ use indymilter::{
     ProtoOpts, SetErrorReply, Status,
 };
 
-use super::effects::decided;
+use super::effects;
 use super::rewriting::{Rewriting, Trouble, Watching};
 use super::rules;
 use super::session::{Message, Session};
@@ -175,7 +175,7 @@ async fn end_of_header(service: &MilterService, context: &mut Context<Session>) 
             return Status::Continue;
         }
         Ok(verdict) => {
-            decided(&service.decider.history, &session.message, &queue_id, &verdict, None);
+            effects::decided(&service.decider.history, session, &queue_id, &verdict, None);
             Status::Accept
         }
         Err(reply) => refuse(&mut context.reply, &reply),
@@ -207,17 +207,12 @@ async fn end_of_message(service: &MilterService, context: &mut EomContext<Sessio
     let status = match permit {
         Ok(verdict) => match rewrite(service, session, &context.actions).await {
             Ok(dkim) => {
-                decided(
-                    &service.decider.history,
-                    &session.message,
-                    &queue_id,
-                    &verdict,
-                    dkim.as_deref(),
-                );
+                let history = &service.decider.history;
+                effects::decided(history, session, &queue_id, &verdict, dkim.as_deref());
                 Status::Continue
             }
             Err(trouble) => {
-                let reply = not_signed(service, &queue_id, &trouble);
+                let reply = not_signed(service, session, &queue_id, &trouble);
                 refuse(&mut context.reply, &reply)
             }
         },
@@ -243,12 +238,12 @@ async fn decide(
         Reply::temporary(51, "3.0", "Temporary failure, please try again later")
     })?;
     if let Action::Refuse(reply) = &verdict.action {
-        decided(&service.decider.history, &session.message, queue_id, &verdict, None);
+        effects::decided(&service.decider.history, session, queue_id, &verdict, None);
         return Err(reply.clone());
     }
     let Message { content, author_fields, .. } = &mut session.message;
     let planned = service.rewriting.plan(session.watching, content, author_fields);
-    planned.map_err(|trouble| not_signed(service, queue_id, &trouble))?;
+    planned.map_err(|trouble| not_signed(service, session, queue_id, &trouble))?;
     Ok(verdict)
 }
 
@@ -262,13 +257,19 @@ async fn rewrite(
     service.rewriting.carry_out(content, user.as_deref(), postfix).await
 }
 
-fn not_signed(service: &MilterService, queue_id: &str, trouble: &Trouble) -> Reply {
+fn not_signed(
+    service: &MilterService,
+    session: &Session,
+    queue_id: &str,
+    trouble: &Trouble,
+) -> Reply {
     service.services.trouble.inc(Service::Milter);
     let reply = trouble.reply();
     tracing::error!(
         %queue_id, error = %trouble, %reply,
         "a message of a domain with a DKIM key could not be signed, and is not accepted"
     );
+    effects::not_signed(&service.decider.history, session, queue_id, &reply);
     reply
 }
 

@@ -19,6 +19,7 @@ use crate::history::{Entry, Event};
 use crate::labels::Label;
 use crate::listener::hung_up;
 use crate::printable::Printable;
+use crate::reply::Reply;
 use crate::store::StoreError;
 
 /// A peer that does not take our answer for this long is gone; Postfix reads at once.
@@ -99,22 +100,23 @@ async fn answer(
         tally.permitted();
     }
     log(request, &verdict);
-    if !permitted {
-        decider.history.add(refusal(request, &verdict));
+    if let Action::Refuse(reply) = &verdict.action {
+        decider.history.add(refusal(request, &verdict, reply));
     }
     Ok(verdict)
 }
 
 /// For the history. What is permitted is there once it is a message.
-fn refusal(request: &Request<'_>, verdict: &Verdict) -> Entry {
+fn refusal(request: &Request<'_>, verdict: &Verdict, reply: &Reply) -> Entry {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Entry {
         queue_id: text(request.queue_id),
         user: text(request.sasl_username),
         client: text(request.client_address),
-        sender: text(request.sender),
+        sender: if request.sender.is_empty() { "<>".to_owned() } else { text(request.sender) },
         recipients: text(request.recipient),
         reason: verdict.reason.label().to_owned(),
+        answer: reply.text().to_owned(),
         ..Entry::new(now(), Event::Refused)
     }
 }

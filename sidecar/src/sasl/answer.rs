@@ -33,10 +33,14 @@ pub fn log(mechanism: Option<Mechanism>, client: &str, outcome: &Outcome, took: 
     }
 }
 
-/// For the history.
+/// For the history. People type passwords into the wrong field, so a name that may be nobody's is left out.
 pub fn refusal(client: &str, outcome: &Outcome, now: u64) -> Entry {
+    let user = match outcome.result {
+        AuthResult::UserUnknown | AuthResult::LimitedAddress => None,
+        _ => outcome.user.as_ref(),
+    };
     Entry {
-        user: outcome.user.as_ref().map(|user| user.as_str().to_owned()).unwrap_or_default(),
+        user: user.map(|user| user.as_str().to_owned()).unwrap_or_default(),
         client: client.to_owned(),
         reason: outcome.result.label().to_owned(),
         ..Entry::new(now, Event::LoginRefused)

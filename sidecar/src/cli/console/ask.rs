@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::failure::Failure;
 use crate::control::SOCKET;
-use crate::control::protocol::{Answer, MAX_ANSWER, Question, encode};
+use crate::control::protocol::{self, Answer, MAX_ANSWER, Question};
 
 /// The daemon answers in milliseconds, and a test of alerts within this.
 const TIMEOUT: Duration = Duration::from_secs(45);
@@ -27,10 +27,9 @@ pub fn daemon(folder: &Path, question: &Question) -> Result<Answer, Failure> {
             _ => format!("no answer on {place}: {error}"),
         })
     })?;
-    match serde_json::from_slice(&answer) {
-        Ok(Answer::Error(mistake)) => Err(Failure::trouble(mistake)),
+    match protocol::decode_answer(&answer) {
+        Ok(Answer::Error(mistake)) | Err(mistake) => Err(Failure::trouble(mistake)),
         Ok(answer) => Ok(answer),
-        Err(_) => Err(another_version()),
     }
 }
 
@@ -43,7 +42,7 @@ fn exchange(path: &Path, question: &Question) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(&encode(question))?;
+    stream.write_all(&protocol::question(question))?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     Ok(answer)

@@ -13,23 +13,28 @@ pub fn render(found: &Excerpt) -> String {
     let mut shown = HashSet::new();
     for entry in &found.entries {
         if entry.queue_id.is_empty() {
-            line(&mut text, entry);
+            text.push_str(&line(entry));
         } else if shown.insert(&entry.queue_id) {
             let same = found.entries.iter().filter(|other| other.queue_id == entry.queue_id);
-            same.for_each(|entry| line(&mut text, entry));
+            same.for_each(|entry| text.push_str(&line(entry)));
         }
     }
     let (since, all) = (time(found.since), words::number(found.remembered as u64));
     // Writing to a String cannot fail.
     match found.entries.len() {
         0 => writeln!(text, "nothing matches among {all} entries; none is missing since {since}"),
-        number => writeln!(text, "{number} of {all} entries; none is missing since {since}"),
+        found => {
+            let found = words::number(found as u64);
+            writeln!(text, "{found} of {all} entries; none is missing since {since}")
+        }
     }
     .ok();
     text
 }
 
-fn line(text: &mut String, entry: &Entry) {
+/// One entry.
+pub fn line(entry: &Entry) -> String {
+    let mut text = String::new();
     let is_delivery =
         matches!(entry.event, Event::Sent | Event::Deferred | Event::Bounced | Event::Expired);
     let indent = if is_delivery { "  " } else { "" };
@@ -57,6 +62,7 @@ fn line(text: &mut String, entry: &Entry) {
         write!(text, "; next try after {}", time(next_try)).ok();
     }
     text.push('\n');
+    text
 }
 
 fn time(seconds: u64) -> String {

@@ -2,6 +2,7 @@
 
 use super::{all_keys, facts, keys_of};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::progress::Progress;
 use crate::cli::rights::timestamp;
 use crate::clock::now;
 use crate::dkim::choice::{self, KeyFacts, STAYS_PUBLISHED};
@@ -26,7 +27,9 @@ pub fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::trouble)?;
+    let progress = Progress::working("asking DNS");
     let checked = runtime.block_on(upkeep::ask(keys)).map_err(Failure::trouble)?;
+    drop(progress);
     for Answer { key, findings } in &checked {
         if let Ok(findings) = findings {
             upkeep::note(store, key, findings).map_err(Failure::trouble)?;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::progress::Progress;
+use crate::cli::progress::Progress;
 use crate::password;
 use crate::user_name::UserName;
 use crate::users::{Credential, MAX_CREDENTIALS, User};

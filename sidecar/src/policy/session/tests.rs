@@ -6,6 +6,7 @@ use crate::access::networks::{self, Networks};
 use crate::alerts::Alerts;
 use crate::decision::metrics::{Asker, DecisionMetrics};
 use crate::gateways::Gateways;
+use crate::history::Redaction;
 use crate::ledger::Ledger;
 use crate::limits::limit::DefaultLimits;
 use crate::metrics::Registry;
@@ -30,7 +31,7 @@ impl Lab {
             rules: Rules { networks, login_enabled: true, network_senders: Vec::new() },
             ledger: Arc::new(Ledger::new(store.clone(), limits, Duration::from_secs(1))),
             alerts: Alerts::none(),
-            history: Recorder::new(false),
+            history: Recorder::new(Redaction::None).unwrap(),
             store: store.clone(),
             metrics: DecisionMetrics::register(&registry, 5).unwrap(),
         };

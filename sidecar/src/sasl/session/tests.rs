@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use super::super::authenticator::tests::{add, dependencies};
 use super::super::authenticator::{Authenticator, Dependencies};
 use super::*;
+use crate::history::Redaction;
 use crate::metrics::Registry;
 use crate::recorder::Recorder;
 use crate::store::UserStore;
@@ -33,8 +34,13 @@ impl Peer {
         add(&store, "alice", "secret");
         let authenticator = Authenticator::new(with).unwrap();
         let services = ServiceMetrics::register(&Registry::default()).unwrap();
-        let service =
-            SaslService::new(authenticator, metrics, services, Recorder::new(false), REFUSED_AFTER);
+        let service = SaslService::new(
+            authenticator,
+            metrics,
+            services,
+            Recorder::new(Redaction::None).unwrap(),
+            REFUSED_AFTER,
+        );
         let service = Arc::new(service);
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let stopping = CancellationToken::new();
