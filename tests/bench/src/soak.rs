@@ -1,8 +1,8 @@
 //! Everything at once, for a while: is it as fast, as small and as honest at the end as at the start?
 //!
 //! The sidecar has 64 MiB, as a small server gives it. Clients send with and without a login, strangers
-//! guess, others connect and stall, users come and go, the volume of the users fills and is emptied
-//! again, and the sidecar is stopped and killed. In the end every message that was accepted has
+//! guess, others connect and stall, users come and go, the certificate is renewed, the volume of the users
+//! fills and is emptied again, and the sidecar is stopped and killed. In the end every message that was accepted has
 //! arrived once.
 
 mod sample;
@@ -52,8 +52,11 @@ pub fn run(length: Duration) -> Result<String> {
         .relay()
         .env("ALLOWED_NETWORKS", HOME_NETWORK)
         .env("RELAYHOST", SINK_RELAYHOST)
+        .env("TLS_CERT", "/certs/cert.pem")
+        .env("TLS_KEY", "/certs/key.pem")
         .sidecar_env("HASHING_THREADS", "1")
         .build()?;
+    trouble::renew_certificate(&relay)?;
     let users = Mount::make(&relay.users(), USERS_VOLUME)?;
     let limit = trouble::MemoryLimit::new(MEMORY)?;
     relay.break_sidecar_container(&limit.join())?;
@@ -77,10 +80,15 @@ pub fn run(length: Duration) -> Result<String> {
         "{accepted} messages were accepted and {put_off} put off, but {received} have arrived"
     );
     let report = samples.judge(WARM.min(length / 3))?;
+    let log = relay.postfix()?.output();
+    let renewed = log.matches("now using the renewed certificate").count();
+    ensure!(renewed > 0, "no certificate was renewed");
     drop(relay);
     drop(users);
     lab.evidence.discard()?;
-    Ok(format!("{accepted} accepted, {put_off} put off, {received} arrived\n{report}"))
+    Ok(format!(
+        "{accepted} accepted, {put_off} put off, {received} arrived, {renewed} certificates were renewed\n{report}"
+    ))
 }
 
 fn soak(relay: &mut Relay<'_>, shared: &Shared, length: Duration) -> Result<Samples> {
@@ -100,6 +108,7 @@ fn soak(relay: &mut Relay<'_>, shared: &Shared, length: Duration) -> Result<Samp
             }
             scope.spawn(move || trouble::stall(relay, shared));
             scope.spawn(move || trouble::users_come_and_go(relay, shared));
+            scope.spawn(move || trouble::certificates_are_renewed(relay, shared));
             scope.spawn(move || trouble::volume_fills(relay, shared));
             let sampled = samples.take(relay, Instant::now() + stretch);
             shared.stop.store(true, Ordering::Relaxed);

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use relay_tests::authority::Authority;
 use relay_tests::lab::STRANGER;
 use relay_tests::relay::Relay;
 use relay_tests::sasl::plain;
@@ -122,4 +123,26 @@ pub(super) fn restart_sidecar(relay: &mut Relay<'_>, by_force: bool) -> Result<(
         sidecar.stop()?;
     }
     relay.start()
+}
+
+/// Between two certificates. relay-init looks every ten seconds.
+const RENEWAL: Duration = Duration::from_secs(12);
+
+/// A new pair now and then, as an ACME client writes it.
+pub(super) fn certificates_are_renewed(relay: &Relay<'_>, shared: &Shared) {
+    let mut next = Instant::now() + RENEWAL / 4;
+    while shared.goes_on() {
+        if Instant::now() >= next {
+            // One that could not be written shows at the end, when none was renewed.
+            renew_certificate(relay).ok();
+            next += RENEWAL;
+        }
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// Writes a pair of an authority of its own.
+pub(super) fn renew_certificate(relay: &Relay<'_>) -> Result<()> {
+    let certs = relay.certs();
+    Authority::new()?.write_pair("relay.test", &certs.join("cert.pem"), &certs.join("key.pem"))
 }
