@@ -72,10 +72,16 @@ pub fn waiting(status: &Status) -> String {
         .ok();
     }
     text.push_str("</tbody></table>");
-    if let Some(age) = status.postfix.age.filter(|age| *age > 30) {
-        write!(text, "<p class=\"small faint\">As it was {} ago.</p>", duration(age)).ok();
-    }
+    text.push_str(&age(status));
     text + &figure(status, "queued", "Messages in the queue") + "</section>"
+}
+
+/// How old that is which Postfix's container told, when it is not of now.
+fn age(status: &Status) -> String {
+    let age = status.postfix.age.filter(|age| *age > 30);
+    age.map_or_else(String::new, |age| {
+        format!("<p class=\"small faint\">As Postfix reported it {} ago.</p>", duration(age))
+    })
 }
 
 /// What went out.
@@ -89,21 +95,24 @@ pub fn delivered(status: &Status) -> String {
         span(day.seconds)
     )
     .ok();
+    let row = |name: &str, hour: &str, day: &str| {
+        format!(
+            "<tr><th scope=\"row\">{name}</th><td class=\"number\">{hour}</td><td class=\"number\">{day}</td></tr>"
+        )
+    };
+    text.push_str(&row("accepted", &number(hour.accepted), &number(day.accepted)));
+    // The sidecar counts what it accepts; of deliveries it knows what Postfix's container tells.
+    let is_known = status.postfix.up.is_some();
+    let told = |figure| if is_known { number(figure) } else { "not known".to_owned() };
     for (name, hour, day) in [
-        ("accepted", hour.accepted, day.accepted),
         ("sent", hour.sent, day.sent),
         ("put off", hour.deferred, day.deferred),
         ("bounced", hour.bounced + hour.expired, day.bounced + day.expired),
     ] {
-        write!(
-            text,
-            "<tr><th scope=\"row\">{name}</th><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
-            number(hour),
-            number(day)
-        )
-        .ok();
+        text.push_str(&row(name, &told(hour), &told(day)));
     }
     text.push_str("</tbody></table>");
+    text.push_str(&age(status));
     if let Some(why) = hour.deferrals.first() {
         let why = reason(&why.what);
         write!(text, "<p class=\"small faint\">Put off mostly because of: {}.</p>", Text(why)).ok();
@@ -112,7 +121,10 @@ pub fn delivered(status: &Status) -> String {
         let missed = number(status.postfix.uncounted);
         write!(text, "<p class=\"small faint\">{missed} deliveries were not counted: the sidecar was away.</p>").ok();
     }
-    text + &figure(status, "sent", "Deliveries") + "</section>"
+    if is_known {
+        text.push_str(&figure(status, "sent", "Deliveries"));
+    }
+    text + "</section>"
 }
 
 /// Who sent how much?

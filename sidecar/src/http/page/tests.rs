@@ -1,6 +1,6 @@
 use super::*;
 use crate::history::Event;
-use crate::status::{Count, Sender};
+use crate::status::{Count, Postfix, Sender};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'\u{202e}";
 
@@ -43,6 +43,26 @@ fn the_questions_are_answered_in_their_order() {
     assert!(places.is_sorted(), "{places:?}");
     for absent in ["http://", "https://", "style=", " src=", "onclick"] {
         assert!(!page.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn deliveries_that_nobody_reported_are_not_known_and_old_ones_show_their_age() {
+    let delivered =
+        |postfix: Postfix| sections::delivered(&Status { postfix, ..Status::default() });
+    let sent = |figure| {
+        format!(
+            "<th scope=\"row\">sent</th><td class=\"number\">{figure}</td><td class=\"number\">{figure}</td>"
+        )
+    };
+    for (up, age, figure, old) in [
+        (None, None, "not known", false),
+        (Some(true), Some(3), "0", false),
+        (Some(false), Some(90), "0", true),
+    ] {
+        let text = delivered(Postfix { up, age, ..Postfix::default() });
+        assert!(text.contains(&sent(figure)), "{up:?}: {text}");
+        assert_eq!(text.contains("As Postfix reported it"), old, "{up:?}: {text}");
     }
 }
 
