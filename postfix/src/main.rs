@@ -1,6 +1,7 @@
 //! PID 1 of the Postfix container: turns environment variables into main.cf and master.cf, and
 //! supervises Postfix while it runs.
 
+mod answers;
 mod certificates;
 mod configuration;
 mod files;
