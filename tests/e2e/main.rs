@@ -3,7 +3,9 @@
 //! Each module is one side of what the relay promises.
 
 mod auth_flood;
+mod backup;
 mod certificates;
+mod clients;
 mod delivery;
 mod dkim;
 mod drain;
