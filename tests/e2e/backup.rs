@@ -40,7 +40,15 @@ fn a_backup_of_a_working_relay_is_the_same_relay_elsewhere() -> Result<()> {
         let sink = lab.sink()?;
         let mut old = lab.relay().env("RELAYHOST", SINK_RELAYHOST).start()?;
         old.manage_user(
-            &["add", "alice", "--password-stdin", "--sender", "alice@example.org", "--limit", LIMIT],
+            &[
+                "add",
+                "alice",
+                "--password-stdin",
+                "--sender",
+                "alice@example.org",
+                "--limit",
+                LIMIT,
+            ],
             PASSWORD,
         )?;
         let keys = old.manage_dkim(&["add", "example.org"])?;
@@ -81,6 +89,7 @@ fn a_backup_of_a_working_relay_is_the_same_relay_elsewhere() -> Result<()> {
         assert_eq!(sent(&new)?, 10);
         let mut client = new.login(STRANGER, 587, "alice", PASSWORD)?;
         client.send("bob@example.net", &["bob@example.net"], &message("no"))?.expect(553)?;
+        let mut client = new.login(STRANGER, 587, "alice", PASSWORD)?;
         client.send("alice@example.org", &["bob@example.net"], &message("yes"))?.expect(250)?;
         drop(sink);
         Ok(())

@@ -38,8 +38,8 @@ pub fn backup(target: &Path, force: bool, folder: &Path) -> Result<(), Failure> 
     }
     let store = UserStore::open(folder).map_err(Failure::trouble)?;
     let contents = store.check_all().map_err(Failure::trouble)?;
-    let mut data = unnamed_file(folder)
-        .map_err(|error| failed("cannot make a copy in", folder, &error))?;
+    let mut data =
+        unnamed_file(folder).map_err(|error| failed("cannot make a copy in", folder, &error))?;
     store.copy_to(&mut data).map_err(Failure::trouble)?;
     let write = |out: &mut dyn Write| {
         let length = data.metadata()?.len();
@@ -109,7 +109,9 @@ fn check_empty(folder: &Path) -> Result<(), Failure> {
     if contents.users > 0 || contents.keys > 0 {
         return Err(Failure::new(
             Exit::UserExists,
-            format!("the database has {contents}: --force replaces it, and keeps it under another name"),
+            format!(
+                "the database has {contents}: --force replaces it, and keeps it under another name"
+            ),
         ));
     }
     Ok(())

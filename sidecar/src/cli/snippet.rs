@@ -36,7 +36,9 @@ pub fn run(name: &UserName, program: &str, at: &str) -> Result<String, Failure> 
     if !name.as_str().chars().all(is_plain) {
         return Err(Failure::new(
             Exit::BadName,
-            format!("the name {name} has characters that some programs want in quotes: choose another"),
+            format!(
+                "the name {name} has characters that some programs want in quotes: choose another"
+            ),
         ));
     }
     let host = ProcessEnvironment.get("RELAY_MYHOSTNAME").filter(|host| !host.is_empty());

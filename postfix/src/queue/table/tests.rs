@@ -64,7 +64,10 @@ fn a_known_answer_is_explained_below_it() {
                        is tried again.\n";
     let now = SystemTime::UNIX_EPOCH;
     let shown = details(&entry, now);
-    assert!(shown.ends_with(&format!("           {answer}\n             {explanation}")), "{shown}");
+    assert!(
+        shown.ends_with(&format!("           {answer}\n             {explanation}")),
+        "{shown}"
+    );
     let shown = render(&[entry], now);
     assert!(shown.contains(&format!("    {answer}\n      {explanation}")), "{shown}");
 }

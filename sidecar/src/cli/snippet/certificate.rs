@@ -119,7 +119,14 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_is_refused() {
-        for der in [&b""[..], b"0", b"0\x80", b"0\x84\xff\xff\xff\xff", b"0\x83\xff\xff\xff0", b"0\x020\x00"] {
+        for der in [
+            &b""[..],
+            b"0",
+            b"0\x80",
+            b"0\x84\xff\xff\xff\xff",
+            b"0\x83\xff\xff\xff0",
+            b"0\x020\x00",
+        ] {
             assert_eq!(Certificate::read(der), None, "{der:?}");
         }
     }

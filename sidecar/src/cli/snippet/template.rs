@@ -54,7 +54,9 @@ pub fn text(program: &str, facts: &Facts<'_>) -> String {
     let template = TEMPLATES.iter().find(|(name, _)| *name == program).map_or("", |(_, text)| text);
     let about = match facts.trust {
         Trust::Pin => "Its certificate is its own, so it is pinned here",
-        Trust::Authority => "Its certificate is checked with the authorities that the system trusts",
+        Trust::Authority => {
+            "Its certificate is checked with the authorities that the system trusts"
+        }
     };
     format!(
         "For {program}: send as {} through {}. {about}.\nPut the password where {PASSWORD} stands.\n{}",

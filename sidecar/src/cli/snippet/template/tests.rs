@@ -13,7 +13,8 @@ fn example() -> Certificate {
 
 fn filled_example(template: &str, trust: Trust) -> String {
     let certificate = example();
-    let facts = Facts { host: "relay.example.org", user: "alice", certificate: &certificate, trust };
+    let facts =
+        Facts { host: "relay.example.org", user: "alice", certificate: &certificate, trust };
     filled(template, &facts)
 }
 
@@ -27,7 +28,8 @@ fn page() -> String {
         if pin == authority {
             page += &format!("\n```\n{pin}```\n");
         } else {
-            page += &format!("\nWith a certificate of your own on the relay:\n\n```\n{authority}```\n");
+            page +=
+                &format!("\nWith a certificate of your own on the relay:\n\n```\n{authority}```\n");
             page += &format!("\nWith the relay's self-signed certificate:\n\n```\n{pin}```\n");
         }
     }
