@@ -2,6 +2,7 @@
 //! supervises Postfix while it runs.
 
 mod alerts;
+mod answers;
 mod certificates;
 mod configuration;
 mod files;

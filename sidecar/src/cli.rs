@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod backup;
 pub mod console;
 pub mod dkim;
 pub mod export;
@@ -11,6 +12,7 @@ pub mod options;
 pub mod password_input;
 mod progress;
 pub mod rights;
+pub mod snippet;
 pub mod user;
 
 use std::path::PathBuf;
@@ -45,6 +47,30 @@ pub enum Command {
     /// A running relay sees every change at the next message, without a restart.
     #[command(subcommand)]
     Dkim(DkimCommand),
+    /// Save users, DKIM keys and counters to a file, while the relay runs
+    ///
+    /// The file has password hashes and private keys: guard it like a password.
+    Backup {
+        /// The file to write; - is standard output
+        file: PathBuf,
+        /// Replace a file that exists
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Replace users, DKIM keys and counters by those of a backup, while the relay is stopped
+    ///
+    /// Everything is checked first; the old database is kept under another name.
+    Restore {
+        /// The file that `relay backup` wrote; - is standard input
+        file: PathBuf,
+        /// Replace a database that has users or keys
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        data: DataFolder,
+    },
     /// Check that `relay serve` is ready; for the container's health check
     Healthcheck,
     /// Say whether mail flows, what waits, who sends how much, and what is refused
@@ -170,6 +196,22 @@ pub enum UserCommand {
         /// Also take users that exist: of an export everything, of other files the password
         #[arg(long)]
         replace: bool,
+        #[command(flatten)]
+        data: DataFolder,
+    },
+    /// Print what to enter in a mail program to send through this relay as a user
+    ///
+    /// The relay's certificate is looked at: a self-signed one is pinned. The password is not printed,
+    /// because it is not known.
+    Snippet {
+        #[command(flatten)]
+        name: Name,
+        /// The program to set up
+        #[arg(long = "for", value_name = "PROGRAM", value_parser = snippet::programs())]
+        program: String,
+        /// Where the relay's port 465 answers, as seen from here
+        #[arg(long, value_name = "HOST:PORT", default_value = "postfix:465")]
+        at: String,
         #[command(flatten)]
         data: DataFolder,
     },

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod addresses;
 pub mod alerts;
+pub mod answers;
 pub mod app;
 pub mod bounded;
 pub mod cli;

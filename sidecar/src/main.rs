@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Command::Serve => serve(),
         Command::User(command) => cli::user::run(command),
         Command::Dkim(command) => cli::dkim::run(command),
+        Command::Backup { file, force, data } => cli::backup::backup(&file, force, &data.path),
+        Command::Restore { file, force, data } => cli::backup::restore(&file, force, &data.path),
         Command::Healthcheck => cli::healthcheck::run(),
         Command::Status { json, data } => cli::console::status(&data.path, json),
         Command::Alert(AlertCommand::Test { data }) => cli::console::alert_test(&data.path),

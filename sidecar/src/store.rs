@@ -7,6 +7,7 @@
 //! LMDB returns flipped bytes as good data, and a wrong record could be somebody's login.
 
 mod accounts;
+pub mod copy;
 mod decoded;
 mod dkim;
 mod records;

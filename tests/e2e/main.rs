@@ -4,7 +4,9 @@
 
 mod alerts;
 mod auth_flood;
+mod backup;
 mod certificates;
+mod clients;
 mod console;
 mod delivery;
 mod dkim;

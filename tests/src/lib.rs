@@ -11,6 +11,7 @@ pub mod dkim;
 pub mod dns;
 pub mod evidence;
 pub mod lab;
+pub mod mail_program;
 pub mod measure;
 pub mod message;
 pub mod milter_proxy;

@@ -10,6 +10,8 @@ pub struct Requirements {
     pub rootfs: PathBuf,
     pub relay_init: PathBuf,
     pub relay: PathBuf,
+    /// Mail programs of Debian, each in a folder of its own.
+    mail_programs: PathBuf,
 }
 
 const PROVIDER: &str = "run `make test`, which provides it";
@@ -33,7 +35,8 @@ impl Requirements {
         present(&relay_init, "this build of relay-init")?;
         let relay = profile.join("relay");
         present(&relay, "this build of relay")?;
-        Ok(Self { rootfs, relay_init, relay })
+        let mail_programs = target.join("clients");
+        Ok(Self { rootfs, relay_init, relay, mail_programs })
     }
 }
 
@@ -41,6 +44,13 @@ impl Requirements {
 pub fn reference_client(name: &str) -> Result<PathBuf> {
     let path = Path::new("/usr/bin").join(name);
     present(&path, "a reference client")?;
+    Ok(path)
+}
+
+/// Finds the unpacked package of a mail program.
+pub fn mail_program(requirements: &Requirements, package: &str) -> Result<PathBuf> {
+    let path = requirements.mail_programs.join(package);
+    present(&path, "a mail program of Debian, unpacked")?;
     Ok(path)
 }
 

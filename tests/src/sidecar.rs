@@ -69,7 +69,7 @@ impl Place<'_> {
     }
 
     /// Runs another command of `relay`, as `docker compose exec sidecar relay …` does.
-    pub fn run(&self, arguments: &[&str], input: &str) -> Result<Output> {
+    pub fn run(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Result<Output> {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -79,7 +79,7 @@ impl Place<'_> {
             .with_context(|| format!("running relay {arguments:?}"))?;
         let mut stdin = child.stdin.take().context("relay has no standard input")?;
         // A command that needs no input may be gone before it is written.
-        stdin.write_all(input.as_bytes()).ok();
+        stdin.write_all(input.as_ref()).ok();
         drop(stdin);
         Ok(child.wait_with_output()?)
     }

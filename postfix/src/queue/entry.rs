@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use crate::answers::{Explanation, explain};
+
 /// How postqueue prints the null sender. It never prints an address without its domain, so this is no
 /// address; `MAILER-DAEMON@example.org` is one.
 const NULL_SENDER: &str = "MAILER-DAEMON";
@@ -30,12 +32,19 @@ pub struct Recipient {
     pub reason: Option<String>,
 }
 
+impl Recipient {
+    fn to_json(&self) -> Value {
+        let of_receiver = self.reason.as_deref().and_then(explain);
+        let explanation = of_receiver.map(|Explanation { receiver, meaning, remedy }| {
+            json!({ "receiver": receiver, "meaning": meaning, "remedy": remedy })
+        });
+        json!({ "address": self.address, "reason": self.reason, "explanation": explanation })
+    }
+}
+
 impl Entry {
     pub fn to_json(&self, now: SystemTime) -> Value {
-        let recipients = self.recipients.iter();
-        let recipients: Vec<Value> = recipients
-            .map(|recipient| json!({ "address": recipient.address, "reason": recipient.reason }))
-            .collect();
+        let recipients: Vec<Value> = self.recipients.iter().map(Recipient::to_json).collect();
         json!({
             "queue_id": self.id,
             "queue": self.queue,
@@ -140,7 +149,7 @@ mod tests {
         assert_eq!(entries.len(), 2);
         assert_eq!(
             entries[0].to_json(at(1_795_000_060)).to_string(),
-            r#"{"age_seconds":60,"arrival":"2026-11-18T11:06:40Z","queue":"deferred","queue_id":"4jXvlj465Sz1Sm1P","recipients":[{"address":"bob@example.net","reason":"connect to 192.0.2.25[192.0.2.25]:2525: Connection refused"},{"address":"carol@example.com","reason":null}],"sender":"alice@example.org","size":1561,"user":null}"#
+            r#"{"age_seconds":60,"arrival":"2026-11-18T11:06:40Z","queue":"deferred","queue_id":"4jXvlj465Sz1Sm1P","recipients":[{"address":"bob@example.net","explanation":null,"reason":"connect to 192.0.2.25[192.0.2.25]:2525: Connection refused"},{"address":"carol@example.com","explanation":null,"reason":null}],"sender":"alice@example.org","size":1561,"user":null}"#
         );
         assert_eq!(entries[1].sender, "");
         assert_eq!(parse("").unwrap(), []);

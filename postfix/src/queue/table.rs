@@ -4,9 +4,11 @@ use std::time::SystemTime;
 
 use super::entry::Entry;
 use super::printable;
+use crate::answers::explain;
 use crate::log;
 
-/// A table with columns as wide as needed, and below each message why it is waiting.
+/// A table with columns as wide as needed, and below each message why it is waiting and, where
+/// the receiver's answer is a known one, what to do.
 pub fn render(entries: &[Entry], now: SystemTime) -> String {
     if entries.is_empty() {
         return "no messages\n".to_owned();
@@ -21,8 +23,9 @@ pub fn render(entries: &[Entry], now: SystemTime) -> String {
     let mut text = line(&head, &widths);
     for (entry, row) in entries.iter().zip(&rows) {
         text.push_str(&line(row, &widths));
-        for reason in reasons(entry) {
-            text.push_str(&format!("    {}\n", printable::line(&reason)));
+        for (reason, counted) in reasons(entry) {
+            text.push_str(&format!("    {}\n", printable::line(&counted)));
+            text.push_str(&explained("      ", reason));
         }
     }
     text.push_str(&format!("{}\n", summary(entries)));
@@ -46,6 +49,7 @@ pub fn details(entry: &Entry, now: SystemTime) -> String {
         text.push_str(&format!("recipient  {}\n", printable::line(&recipient.address)));
         if let Some(reason) = &recipient.reason {
             text.push_str(&format!("           {}\n", printable::line(reason)));
+            text.push_str(&explained("             ", reason));
         }
     }
     text
@@ -100,8 +104,13 @@ fn line(cells: &[String; 7], widths: &[usize]) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// Each distinct reason once, with the number of recipients it applies to unless that is all.
-fn reasons(entry: &Entry) -> Vec<String> {
+/// A line of its own, or nothing for an answer that is not in the table.
+fn explained(indent: &str, reason: &str) -> String {
+    explain(reason).map_or_else(String::new, |explanation| format!("{indent}{explanation}\n"))
+}
+
+/// Each distinct reason once, alone and with the number of recipients it applies to unless that is all.
+fn reasons(entry: &Entry) -> Vec<(&str, String)> {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for reason in entry.recipients.iter().filter_map(|recipient| recipient.reason.as_deref()) {
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
@@ -113,8 +122,8 @@ fn reasons(entry: &Entry) -> Vec<String> {
     reasons
         .into_iter()
         .map(|(reason, count)| match count == of {
-            true => reason.to_owned(),
-            false => format!("{count} of {of}: {reason}"),
+            true => (reason, reason.to_owned()),
+            false => (reason, format!("{count} of {of}: {reason}")),
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! `relay healthcheck`: asks the running process for `/readyz`. Writes no log line on either side.
 
-mod own_tls;
+pub(super) mod own_tls;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

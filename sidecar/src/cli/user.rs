@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure};
 use super::listing::written;
 use super::password_input::{NewPassword, new_password};
 use super::rights::{Rights, parse_time};
-use super::{PasswordCommand, PasswordSource, RightsOptions, UserCommand, export, import};
+use super::{PasswordCommand, PasswordSource, RightsOptions, UserCommand, export, import, snippet};
 use crate::clock::now;
 use crate::config::{Config, Environment, ProcessEnvironment};
 use crate::password::strength::is_unguessable;
@@ -55,6 +55,11 @@ pub fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::Disable { name, data } => disable(&open(&data.path)?, &parse(&name.text)?)?,
         UserCommand::Import { file, replace, data } => {
             import::run(&open(&data.path)?, &data.path, &file, replace, cost()?)?
+        }
+        UserCommand::Snippet { name, program, at, data } => {
+            let name = parse(&name.text)?;
+            existing(&open(&data.path)?, &name)?;
+            snippet::run(&name, &program, &at)?
         }
         UserCommand::Export { data } => {
             export::run(&open(&data.path)?, &mut out)?;

@@ -56,6 +56,23 @@ ID                QUEUE     AGE  SIZE  USER   SENDER             RECIPIENT
 }
 
 #[test]
+fn a_known_answer_is_explained_below_it() {
+    let mut entry = entries().remove(0);
+    let answer = "host mx[192.0.2.25] said: 450 4.2.0 <bob@example.net>: Greylisted, see http://a/";
+    entry.recipients = vec![recipient("bob@example.net", Some(answer))];
+    let explanation = "Greylisting: an unknown sender has to try again after some minutes. Nothing: it \
+                       is tried again.\n";
+    let now = SystemTime::UNIX_EPOCH;
+    let shown = details(&entry, now);
+    assert!(
+        shown.ends_with(&format!("           {answer}\n             {explanation}")),
+        "{shown}"
+    );
+    let shown = render(&[entry], now);
+    assert!(shown.contains(&format!("    {answer}\n      {explanation}")), "{shown}");
+}
+
+#[test]
 fn details_list_each_recipient() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(59);
     let entry = &entries()[0];
