@@ -10,6 +10,7 @@ pub mod tracker;
 pub mod webhook;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct Alerts {
     webhook: Option<Arc<Webhook>>,
     queue: Option<SyncSender<Alert>>,
     pub outbox: Option<Outbox>,
+    /// Whether this process has told of a suspension.
+    told_suspension: Arc<AtomicBool>,
 }
 
 impl Alerts {
@@ -74,17 +77,25 @@ impl Alerts {
                 Some(queue)
             }
         };
-        Ok(Self { host: host.into(), webhook, queue, outbox: mail.then(Outbox::default) })
+        let (outbox, told_suspension) = (mail.then(Outbox::default), Arc::default());
+        Ok(Self { host: host.into(), webhook, queue, outbox, told_suspension })
     }
 
     /// Alerts go nowhere.
     pub fn none() -> Self {
-        Self { host: "".into(), webhook: None, queue: None, outbox: None }
+        let told_suspension = Arc::default();
+        Self { host: "".into(), webhook: None, queue: None, outbox: None, told_suspension }
     }
 
     /// Reports a suspended user. Returns at once.
     pub fn suspended(&self, user: &UserName, client: &str, time: u64) {
+        self.told_suspension.store(true, Ordering::Relaxed);
         self.raise(Alert::suspended(user, client, time));
+    }
+
+    /// Whether this process has told of a suspension, with the name, so that nobody needs to hear that there is one.
+    pub fn told_a_suspension(&self) -> bool {
+        self.told_suspension.load(Ordering::Relaxed)
     }
 
     /// Sends an alert to everywhere. Returns at once.

@@ -7,8 +7,10 @@ mod first_user;
 pub mod metrics;
 mod scan;
 
+use std::fs::Permissions;
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
@@ -54,6 +56,10 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let data_folder = config.data_folder.clone();
     let alerts_socket = bind_unix(&sockets.alerts, |path| UnixListener::bind(path))
         .with_context(|| format!("cannot listen on unix:{}", sockets.alerts.display()))?;
+    // Alerts name users, and whoever takes them keeps them from being mailed: relay-init, which is root, needs no
+    // permission, and Postfix's processes get none.
+    std::fs::set_permissions(&sockets.alerts, Permissions::from_mode(0o600))
+        .with_context(|| format!("changing the mode of {}", sockets.alerts.display()))?;
     let services = build::build(config, &metrics)?;
 
     let shutdown = Shutdown::default();

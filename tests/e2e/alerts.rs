@@ -1,11 +1,13 @@
 //! An operator without Prometheus is told what needs a human, by webhook and by mail.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use relay_tests::authority::Authority;
-use relay_tests::lab::{Lab, RELAY, SINK_RELAYHOST, in_a_lab};
+use relay_tests::lab::{HOME, HOME_NETWORK, Lab, RELAY, SINK_RELAYHOST, in_a_lab};
+use relay_tests::message::message;
 use relay_tests::relay::{Builder, Relay};
 use relay_tests::wait::until;
 use relay_tests::webhook::{Answer, Webhook};
@@ -104,6 +106,38 @@ fn a_certificate_that_ends_soon_is_told_of_once() -> Result<()> {
         // Two more looks at the same certificate.
         std::thread::sleep(Duration::from_secs(31));
         ensure!(webhook.posts().len() == 1, "{:?}", webhook.posts());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_webhook_that_is_away_delays_nothing_and_is_told_when_it_is_back() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let relay = settings(lab)
+            .env("ALLOWED_NETWORKS", HOME_NETWORK)
+            .env("ALERT_WEBHOOK", &format!("http://{WEBHOOK}/"))
+            .env("ALERT_MAIL", "you@example.net")
+            .env("SUSPEND_AFTER", "1/day")
+            .start()?;
+        // What waits there names users, and whoever takes it keeps it from being mailed.
+        let mode = std::fs::metadata(relay.socket("alerts.sock"))?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        relay.add_user("alice", "correct horse battery")?;
+        for _ in 0..2 {
+            let mut client = relay.login(HOME, 587, "alice", "correct horse battery")?;
+            client.send("alice@example.org", &["bob@example.net"], &message("too many"))?;
+        }
+        relay.sidecar()?.output_with("alert not delivered, retrying")?;
+        let started = Instant::now();
+        let mut client = relay.session(HOME, 25)?;
+        client.send("home@example.org", &["bob@example.net"], &message("x"))?.expect(250)?;
+        sink.wait_for(2)?;
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        let webhook = Webhook::listen(&lab.namespace, WEBHOOK, &[Answer::Status(200)])?;
+        assert_eq!(webhook.wait_for(1)?[0].body["event"], "user_suspended");
+        // The mail comes although the socket is root's alone.
+        sink.wait_for(3)?;
         Ok(())
     })
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::alert::{Alert, State};
-use crate::status::{Concern, ConcernKind};
+use crate::status::concerns::still_fails;
+use crate::status::{ConcernKind, Status};
 
 const MINUTE: u64 = 60;
 /// It has to be good for this long before it is over, so that what comes and goes is told once.
@@ -42,16 +43,17 @@ struct Course {
 }
 
 impl Tracker {
-    /// What there is to tell, given what is wrong now. To be called at least once a minute.
-    pub fn step(&mut self, concerns: &[Concern], now: u64) -> Vec<Alert> {
+    /// What there is to tell, given how the relay is now. `suspensions_are_told` if each suspension is told when it
+    /// happens; those from before a restart are not. To be called at least once a minute.
+    pub fn step(&mut self, status: &Status, suspensions_are_told: bool, now: u64) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        for concern in concerns {
+        for concern in &status.concerns {
             let new = Course { since: now, seen: now, told: None };
             let key = (concern.kind, concern.what.clone());
             let course = self.0.entry(key).or_insert(new);
             course.seen = now;
-            // Who was suspended was told at once, with the name.
-            let is_told_elsewhere = concern.kind == ConcernKind::UserSuspended;
+            let is_told_elsewhere =
+                concern.kind == ConcernKind::UserSuspended && suspensions_are_told;
             let state = match course.told {
                 None if now.saturating_sub(course.since) >= hold(concern.kind) => State::Raised,
                 Some(told) if now.saturating_sub(told) >= REMIND => State::Lasts,
@@ -63,6 +65,9 @@ impl Tracker {
             }
         }
         self.0.retain(|(kind, what), course| {
+            if course.told.is_some() && !is_known(*kind, status) {
+                course.seen = now;
+            }
             let is_good = now.saturating_sub(course.seen);
             match course.told {
                 // It came and went, and nobody heard of it.
@@ -78,12 +83,37 @@ impl Tracker {
     }
 }
 
+/// Whether a concern that is not there is known to be over. While Postfix's container is silent, nobody can tell that its
+/// queue is empty or its certificate renewed; and a failure that lasts until it is usual still is one.
+fn is_known(kind: ConcernKind, status: &Status) -> bool {
+    match kind {
+        ConcernKind::LongWait
+        | ConcernKind::CertificateExpired
+        | ConcernKind::CertificateEnds
+        | ConcernKind::CertificateNotRenewed => status.postfix.up == Some(true),
+        ConcernKind::ManyDeferred | ConcernKind::ManyBounced => !still_fails(kind, status),
+        ConcernKind::UserSuspended => status.suspended.is_some(),
+        ConcernKind::PostfixSilent
+        | ConcernKind::VolumeFull
+        | ConcernKind::Trouble
+        | ConcernKind::Guessing
+        | ConcernKind::HashingBusy => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::{Concern, Period, Postfix};
 
     fn concern(kind: ConcernKind) -> Concern {
         Concern { kind, what: String::new(), text: "Look.".to_owned() }
+    }
+
+    /// A relay whose Postfix is heard, with these concerns.
+    fn status(concerns: Vec<Concern>) -> Status {
+        let postfix = Postfix { up: Some(true), ..Postfix::default() };
+        Status { postfix, concerns, suspended: Some(0), ..Status::default() }
     }
 
     /// What is told in each minute in which there is something to tell, when the concern holds in those minutes.
@@ -92,7 +122,7 @@ mod tests {
         let mut told = Vec::new();
         for minute in 0..minutes {
             let concerns = if holds(minute) { vec![concern(kind)] } else { vec![] };
-            let alerts = tracker.step(&concerns, minute * MINUTE);
+            let alerts = tracker.step(&status(concerns), true, minute * MINUTE);
             told.extend(alerts.into_iter().map(|alert| (minute, alert.state)));
         }
         told
@@ -125,14 +155,43 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_over_because_nobody_can_see_it_or_because_it_became_usual() {
+        let mut silent = status(vec![]);
+        silent.postfix.up = Some(false);
+        let mut usual = status(vec![]);
+        usual.last_hour = Period { sent: 60, deferred: 40, ..Period::default() };
+        for (kind, unclear) in [(ConcernKind::LongWait, silent), (ConcernKind::ManyDeferred, usual)]
+        {
+            let mut tracker = Tracker::default();
+            let bad = status(vec![concern(kind)]);
+            tracker.step(&bad, true, 0);
+            assert_eq!(tracker.step(&bad, true, 5 * MINUTE).len(), 1, "{kind:?}");
+            for minute in 6..600 {
+                assert_eq!(tracker.step(&unclear, true, minute * MINUTE), vec![], "{kind:?}");
+            }
+            tracker.step(&status(vec![]), true, 600 * MINUTE);
+            let over = tracker.step(&status(vec![]), true, 610 * MINUTE);
+            assert_eq!(over.first().map(|alert| alert.state), Some(State::Over), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_suspended_before_a_restart_is_told_of() {
+        let suspended = status(vec![concern(ConcernKind::UserSuspended)]);
+        for (are_told, expected) in [(true, 0), (false, 1)] {
+            assert_eq!(Tracker::default().step(&suspended, are_told, 0).len(), expected);
+        }
+    }
+
+    #[test]
     fn several_of_a_kind_are_told_apart() {
         let mut tracker = Tracker::default();
         let of = |what: &str| Concern {
             what: what.to_owned(),
             ..concern(ConcernKind::CertificateExpired)
         };
-        assert_eq!(tracker.step(&[of("server"), of("client")], 0).len(), 2);
-        let over = tracker.step(&[of("client")], GOOD_FOR);
+        assert_eq!(tracker.step(&status(vec![of("server"), of("client")]), true, 0).len(), 2);
+        let over = tracker.step(&status(vec![of("client")]), true, GOOD_FOR);
         assert_eq!((over[0].what.as_str(), over[0].state, over.len()), ("server", State::Over, 1));
         assert_eq!(over[0].text, "Over after 10 min: server certificate expired.");
     }

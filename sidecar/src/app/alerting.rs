@@ -22,7 +22,7 @@ pub async fn run(alerts: Alerts, overview: Overview, stopping: CancellationToken
             _ = tick.tick() => {}
             () = stopping.cancelled() => return,
         }
-        for alert in tracker.step(&overview.status().concerns, now()) {
+        for alert in tracker.step(&overview.status(), alerts.told_a_suspension(), now()) {
             match alert.state {
                 State::Over => tracing::info!(event = alert.event, "{}", alert.text),
                 _ => tracing::warn!(event = alert.event, "{}", alert.text),

@@ -2,10 +2,14 @@
 //!
 //! The thresholds are those of `deploy/prometheus/relay.rules.yml`, as far as it has them.
 
+mod failing;
+
 use serde::{Deserialize, Serialize};
 
+pub use failing::still_fails;
+
+use super::Status;
 use super::words::{bytes, duration};
-use super::{Period, Status};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
@@ -15,13 +19,6 @@ const LONG_WAIT: u64 = HOUR;
 const STARTS: u64 = 300;
 /// A certificate that ends within this.
 const ENDS_SOON: u64 = 14 * DAY;
-/// Failed deliveries in an hour up to which their share says nothing.
-const FEW: u64 = 10;
-/// Percent of the deliveries of an hour that fail.
-const MANY_DEFERRED: u64 = 30;
-const MANY_BOUNCED: u64 = 10;
-/// A share is unusual when it is more than this many times that of the last day.
-const UNUSUAL: u64 = 2;
 /// Percent of a volume that must be free.
 const FREE: u64 = 10;
 /// Wrong passwords in an hour.
@@ -122,7 +119,7 @@ pub fn of(status: &Status) -> Vec<Concern> {
         .chain(volumes(status))
         .chain(trouble(status))
         .chain(long_wait(status))
-        .chain(failing(status))
+        .chain(failing::of(status))
         .chain(suspended(status))
         .chain(guessing(status))
         .chain(hashing(status))
@@ -218,36 +215,10 @@ fn long_wait(status: &Status) -> Option<Concern> {
     // Old figures are shown with their age, and are no news.
     let is_fresh = status.postfix.up == Some(true);
     let text = format!(
-        "Mail has been waiting for {}. `docker compose exec postfix relay-init queue` says why.",
+        "Mail has been waiting for {}. `docker compose exec postfix relay-init queue list` says why.",
         duration(oldest)
     );
     (is_fresh && oldest > LONG_WAIT).then(|| concern(ConcernKind::LongWait, "", text))
-}
-
-fn failing(status: &Status) -> impl Iterator<Item = Concern> {
-    let (hour, day) = (&status.last_hour, &status.last_day);
-    let deferred: fn(&Period) -> u64 = |period| period.deferred;
-    let bounced: fn(&Period) -> u64 = |period| period.bounced + period.expired;
-    [
-        (ConcernKind::ManyDeferred, deferred, MANY_DEFERRED, "put off"),
-        (ConcernKind::ManyBounced, bounced, MANY_BOUNCED, "returned as undeliverable"),
-    ]
-    .into_iter()
-    .filter_map(move |(kind, failed, most, words)| {
-        let share = |period: &Period| {
-            let all = period.sent + deferred(period) + bounced(period);
-            (all > 0).then(|| (all, failed(period) * 100 / all))
-        };
-        let (all, now) = share(hour)?;
-        // An hour that is the whole day cannot be compared with it.
-        let usual = if day.seconds > hour.seconds { share(day).map_or(0, |(_, usual)| usual) } else { 0 };
-        let is_unusual = now > most.max(usual.saturating_mul(UNUSUAL).min(90));
-        let text = format!(
-            "{now} % of the {all} deliveries of the last hour were {words}. `docker compose exec sidecar relay history` \
-             shows what the receivers said."
-        );
-        (failed(hour) > FEW && is_unusual).then(|| concern(kind, "", text))
-    })
 }
 
 fn suspended(status: &Status) -> Option<Concern> {
