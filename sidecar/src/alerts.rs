@@ -32,7 +32,7 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(15),
     Duration::from_secs(60),
     Duration::from_secs(120),
-    Duration::from_secs(300),
+    Duration::from_secs(400),
 ];
 
 /// Where alerts go.

@@ -240,7 +240,7 @@ fn guessing(status: &Status) -> Option<Concern> {
         .sum();
     let text = format!(
         "{guesses} wrong logins in the last hour; {} addresses have to wait. Limits hold them off, and fail2ban can \
-         block them (docs/security.md).",
+         block them (README has the pattern).",
         status.blocked_addresses
     );
     (guesses > MANY_GUESSES || status.blocked_addresses > MANY_BLOCKED)
