@@ -11,6 +11,7 @@ use std::fs::Permissions;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
@@ -54,19 +55,13 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
     let dkim = config.dkim.clone();
     let data_folder = config.data_folder.clone();
-    let alerts_socket = bind_unix(&sockets.alerts, |path| UnixListener::bind(path))
-        .with_context(|| format!("cannot listen on unix:{}", sockets.alerts.display()))?;
-    // Alerts name users, and whoever takes them keeps them from being mailed: relay-init, which is root, needs no
-    // permission, and Postfix's processes get none.
-    std::fs::set_permissions(&sockets.alerts, Permissions::from_mode(0o600))
-        .with_context(|| format!("changing the mode of {}", sockets.alerts.display()))?;
     let services = build::build(config, &metrics)?;
 
     let shutdown = Shutdown::default();
     let stopping = shutdown.stopping.clone();
     // The ledger is written one last time after everybody who counts has ended.
     let ledger_stopping = CancellationToken::new();
-    watch_over(alerts_socket, &services, &stopping);
+    watch_over(&sockets.alerts, &services, &stopping);
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
@@ -109,12 +104,27 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
 }
 
 /// Alerts: raised by what the figures say, and handed to whoever mails them.
-fn watch_over(socket: UnixListener, services: &Services, stopping: &CancellationToken) {
+fn watch_over(socket: &Path, services: &Services, stopping: &CancellationToken) {
     let (alerts, overview) = (services.alerts.clone(), services.overview.clone());
     if let Some(outbox) = alerts.outbox.clone() {
-        tokio::spawn(outbox.serve(socket, stopping.clone()));
+        match bind_for_alerts(socket) {
+            Ok(listener) => drop(tokio::spawn(outbox.serve(listener, stopping.clone()))),
+            // Mail matters more than alerts about it.
+            Err(error) => tracing::error!(
+                %error, socket = %socket.display(),
+                "alerts are not mailed, because relay-init cannot ask for them here"
+            ),
+        }
     }
     tokio::spawn(alerting::run(alerts, overview, stopping.clone()));
+}
+
+/// Alerts name users, and whoever takes them keeps them from being mailed: relay-init, which is root, needs no
+/// permission, and Postfix's processes get none.
+fn bind_for_alerts(path: &Path) -> io::Result<UnixListener> {
+    let listener = bind_unix(path, |path| UnixListener::bind(path))?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Accepts until the process stops, with a task for every connection.

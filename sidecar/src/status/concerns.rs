@@ -15,6 +15,8 @@ const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
 /// Mail that waits longer than this.
 const LONG_WAIT: u64 = HOUR;
+/// Reports come every ten seconds.
+const SILENT: u64 = 30;
 /// Postfix is heard of within this after the sidecar started.
 const STARTS: u64 = 300;
 /// A certificate that ends within this.
@@ -134,15 +136,18 @@ pub fn flow(status: &Status) -> Flow {
         return Flow::Stopped;
     }
     match status.postfix.up {
-        None => Flow::Unknown,
-        Some(_) if status.concerns.is_empty() => Flow::Flows,
-        Some(_) => Flow::Troubled,
+        None | Some(false) => Flow::Unknown,
+        Some(true) if status.concerns.is_empty() => Flow::Flows,
+        Some(true) => Flow::Troubled,
     }
 }
 
 fn silent(status: &Status) -> Option<Concern> {
-    // One that was never heard of is given time to start.
-    let age = status.postfix.age.or((status.uptime > STARTS).then_some(status.uptime))?;
+    // relay-init reports before Postfix runs, and one that was never heard of is given time to start.
+    let age = match status.postfix.age {
+        Some(age) => (age >= SILENT || status.uptime > STARTS).then_some(age)?,
+        None => (status.uptime > STARTS).then_some(status.uptime)?,
+    };
     let text = format!(
         "Postfix has not been heard of for {}, so no mail is accepted or delivered. Look at `docker compose ps` and \
          `docker compose logs postfix`.",

@@ -47,9 +47,15 @@ fn a_relay_that_is_well_has_no_concern() {
 /// What is changed in a healthy relay, and the concerns that follow.
 type Case = (fn(&mut Status), &'static [ConcernKind], Flow);
 
-const CASES: [Case; 25] = {
+const CASES: [Case; 26] = {
     use ConcernKind as Kind;
     [
+        (
+            // relay-init is there, and Postfix starts.
+            |s| s.postfix = Postfix { up: Some(false), age: Some(3), ..Postfix::default() },
+            &[],
+            Flow::Unknown,
+        ),
         (
             |s| s.postfix = Postfix { up: Some(false), age: Some(90), ..Postfix::default() },
             &[Kind::PostfixSilent],
@@ -92,6 +98,7 @@ const CASES: [Case; 25] = {
             |s| {
                 s.queues[0].oldest = Some(DAY);
                 s.postfix.up = Some(false);
+                s.postfix.age = Some(90);
             },
             &[Kind::PostfixSilent],
             Flow::Stopped,
