@@ -206,19 +206,18 @@ pub fn refused(status: &Status, entries: &[Entry], names: bool) -> String {
     text.push_str(&figure(status, "refused", "Refusals"));
     let refusals: Vec<&Entry> =
         entries.iter().rev().filter(|entry| is_refusal(entry)).take(5).collect();
-    if names && !refusals.is_empty() {
+    if !refusals.is_empty() {
         text.push_str("<table><caption>The latest</caption><tbody>");
         for entry in refusals {
             let ago = duration(status.time.saturating_sub(entry.time));
-            let who = if entry.user.is_empty() { &entry.sender } else { &entry.user };
-            write!(
-                text,
-                "<tr><td class=\"number\">{ago}</td><td>{}</td><td>{} <span class=\"faint\">{}</span></td></tr>",
-                Text(reason(&entry.reason)),
-                Text(who),
-                Text(&entry.client)
-            )
-            .ok();
+            let why = Text(reason(&entry.reason));
+            write!(text, "<tr><td class=\"number\">{ago}</td><td>{why}</td>").ok();
+            if names {
+                let who = if entry.user.is_empty() { &entry.sender } else { &entry.user };
+                let (who, client) = (Text(who), Text(&entry.client));
+                write!(text, "<td>{who} <span class=\"faint\">{client}</span></td>").ok();
+            }
+            text.push_str("</tr>");
         }
         text.push_str("</tbody></table>");
     }

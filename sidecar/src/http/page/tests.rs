@@ -68,10 +68,14 @@ fn deliveries_that_nobody_reported_are_not_known_and_old_ones_show_their_age() {
 
 #[test]
 fn without_names_nobody_is_shown() {
-    let (status, entries) = hostile();
+    let (status, mut entries) = hostile();
+    entries[0].reason = "not_allowed".to_owned();
     let page = render(&status.without_names(), &entries, false);
     assert_eq!(page.matches("alert(1)").count(), 1, "only the label of the reason: {page}");
     assert!(page.contains("user 1") && page.contains("METRICS_TOKEN"));
+    let latest = page.split_once("The latest").unwrap().1.split_once("</table>").unwrap().0;
+    assert_eq!(latest.matches("<td").count(), 2, "when and why: {latest}");
+    assert!(latest.contains("no login, and not from an allowed network"), "{latest}");
 }
 
 #[test]
