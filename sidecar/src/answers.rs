@@ -103,7 +103,7 @@ impl Code {
 
 impl Answer {
     fn read(answer: &str) -> Self {
-        let start = &answer[..answer.floor_char_boundary(LONGEST_ANSWER)];
+        let start = answer.get(..answer.floor_char_boundary(LONGEST_ANSWER)).unwrap_or_default();
         let mut codes = Vec::new();
         let mut text = String::with_capacity(start.len());
         for word in start.split_whitespace() {

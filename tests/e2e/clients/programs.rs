@@ -94,6 +94,8 @@ pub const PROGRAMS: [Program; 7] = [
                 echo 'postdrop:x:979:' >>/etc/group; }
             cp /usr/share/postfix/master.cf.dist /etc/postfix/master.cf
             sed -i 's/^smtp      inet/#&/' /etc/postfix/master.cf
+            mkdir -p /var/spool/postfix/etc
+            cp /etc/hosts /etc/nsswitch.conf /etc/resolv.conf /etc/services /var/spool/postfix/etc/
             postfix set-permissions >/dev/null 2>&1 || true",
         send: "postfix start
             sendmail -f alice@example.org bob@example.net </message
