@@ -85,8 +85,8 @@ pub const PROGRAMS: [Program; 7] = [
         files: &[(
             "/etc/postfix/main.cf",
             "compatibility_level = 3.6\nmyhostname = client.test\nmydestination =\n\
-             inet_interfaces = 127.0.0.2\nsmtp_host_lookup = native\nmaillog_file = /var/log/mail.log\n\
-             alias_maps =\nsmtp_bind_address = 0.0.0.0\n",
+             inet_interfaces = loopback-only\nsmtp_host_lookup = native\nmaillog_file = /var/log/mail.log\n\
+             alias_maps =\n",
         )],
         before: "grep -q ^postfix: /etc/passwd || {
                 echo 'postfix:x:978:978::/var/spool/postfix:/bin/false' >>/etc/passwd
@@ -94,6 +94,8 @@ pub const PROGRAMS: [Program; 7] = [
                 echo 'postdrop:x:979:' >>/etc/group; }
             cp /usr/share/postfix/master.cf.dist /etc/postfix/master.cf
             sed -i 's/^smtp      inet/#&/' /etc/postfix/master.cf
+            mkdir -p /var/spool/postfix/etc
+            cp /etc/hosts /etc/nsswitch.conf /etc/resolv.conf /etc/services /var/spool/postfix/etc/
             postfix set-permissions >/dev/null 2>&1 || true",
         send: "postfix start
             sendmail -f alice@example.org bob@example.net </message
