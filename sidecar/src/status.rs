@@ -74,10 +74,11 @@ pub struct Period {
     pub seconds: u64,
     pub accepted: u64,
     pub recipients: u64,
-    pub sent: u64,
-    pub deferred: u64,
-    pub bounced: u64,
-    pub expired: u64,
+    /// Deliveries are told by Postfix's container: this and the next three are `None` if it was never heard of.
+    pub sent: Option<u64>,
+    pub deferred: Option<u64>,
+    pub bounced: Option<u64>,
+    pub expired: Option<u64>,
     /// Requests without a decision: the database was in trouble, or there were too many at once.
     pub trouble: u64,
     /// By reason, most first.
@@ -88,6 +89,11 @@ pub struct Period {
 }
 
 impl Period {
+    /// What came back for good.
+    pub fn returned(&self) -> Option<u64> {
+        Some(self.bounced? + self.expired?)
+    }
+
     /// Everything that was refused.
     pub fn refusals(&self) -> u64 {
         self.refused.iter().chain(&self.logins_refused).map(|count| count.number).sum()

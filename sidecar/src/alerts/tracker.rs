@@ -159,7 +159,7 @@ mod tests {
         let mut silent = status(vec![]);
         silent.postfix.up = Some(false);
         let mut usual = status(vec![]);
-        usual.last_hour = Period { sent: 60, deferred: 40, ..Period::default() };
+        usual.last_hour = Period { sent: Some(60), deferred: Some(40), ..Period::default() };
         for (kind, unclear) in [(ConcernKind::LongWait, silent), (ConcernKind::ManyDeferred, usual)]
         {
             let mut tracker = Tracker::default();

@@ -31,13 +31,14 @@ const QUEUES: [&str; 5] = ["incoming", "active", "deferred", "hold", "corrupt"];
 /// Puts it all together.
 pub fn status(reading: &Reading, ring: &Ring, known: Known, now: u64) -> Status {
     let sample = Sample::of(reading, now);
+    let is_told = reading.value("relay_postfix_events_age_seconds").is_some();
     let mut status = Status {
         time: now,
         uptime: now.saturating_sub(known.started),
         postfix: postfix(reading),
         queues: queues(reading),
-        last_hour: period(&sample, ring.hour_ago()),
-        last_day: period(&sample, ring.day_ago()),
+        last_hour: period(&sample, ring.hour_ago(), is_told),
+        last_day: period(&sample, ring.day_ago(), is_told),
         senders: senders(&sample, ring, &known),
         users: reading.value("relay_users"),
         suspended: reading.value("relay_suspended_users"),
@@ -82,11 +83,12 @@ fn queues(reading: &Reading) -> Vec<Queue> {
     QUEUES.iter().filter_map(queue).collect()
 }
 
-fn period(now: &Sample, since: Option<&Sample>) -> Period {
+/// `is_told` says whether anybody told of deliveries.
+fn period(now: &Sample, since: Option<&Sample>, is_told: bool) -> Period {
     let Some(since) = since else { return Period::default() };
     let delivered = |status| {
         let grown = now.grown(since, Kind::Delivery).find(|(word, _)| *word == status);
-        grown.map_or(0, |(_, number)| number)
+        is_told.then(|| grown.map_or(0, |(_, number)| number))
     };
     Period {
         seconds: now.time.saturating_sub(since.time),

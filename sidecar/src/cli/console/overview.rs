@@ -92,12 +92,13 @@ fn delivered(text: &mut String, status: &Status, style: &Style) {
     let (last, longer) = (duration(hour.seconds), duration(day.seconds));
     writeln!(text, "  {}{:<10}{last:>9}{longer:>10}{}", style.faint, "", style.end).ok();
     for (name, hour, day) in [
-        ("accepted", hour.accepted, day.accepted),
+        ("accepted", Some(hour.accepted), Some(day.accepted)),
         ("sent", hour.sent, day.sent),
         ("put off", hour.deferred, day.deferred),
-        ("bounced", hour.bounced + hour.expired, day.bounced + day.expired),
+        ("bounced", hour.returned(), day.returned()),
     ] {
-        writeln!(text, "  {name:<10}{:>9}{:>10}", number(hour), number(day)).ok();
+        let told = |figure: Option<u64>| figure.map_or_else(|| "?".to_owned(), number);
+        writeln!(text, "  {name:<10}{:>9}{:>10}", told(hour), told(day)).ok();
     }
 }
 

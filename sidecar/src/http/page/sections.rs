@@ -23,7 +23,8 @@ pub fn flow(status: &Status) -> String {
         ),
         Flow::Flows => {
             let last = &status.last_hour;
-            let (accepted, sent) = (number(last.accepted), number(last.sent));
+            let sent = last.sent.unwrap_or_default();
+            let (accepted, sent) = (number(last.accepted), number(sent));
             // Writing to a String cannot fail.
             write!(text, "<p>{accepted} accepted and {sent} delivered in {}.</p>", span(last.seconds)).ok();
         }
@@ -102,12 +103,11 @@ pub fn delivered(status: &Status) -> String {
     };
     text.push_str(&row("accepted", &number(hour.accepted), &number(day.accepted)));
     // The sidecar counts what it accepts; of deliveries it knows what Postfix's container tells.
-    let is_known = status.postfix.up.is_some();
-    let told = |figure| if is_known { number(figure) } else { "not known".to_owned() };
+    let told = |figure: Option<u64>| figure.map_or_else(|| "not known".to_owned(), number);
     for (name, hour, day) in [
         ("sent", hour.sent, day.sent),
         ("put off", hour.deferred, day.deferred),
-        ("bounced", hour.bounced + hour.expired, day.bounced + day.expired),
+        ("bounced", hour.returned(), day.returned()),
     ] {
         text.push_str(&row(name, &told(hour), &told(day)));
     }
@@ -121,7 +121,7 @@ pub fn delivered(status: &Status) -> String {
         let missed = number(status.postfix.uncounted);
         write!(text, "<p class=\"small faint\">{missed} deliveries were not counted: the sidecar was away.</p>").ok();
     }
-    if is_known {
+    if hour.sent.is_some() {
         text.push_str(&figure(status, "sent", "Deliveries"));
     }
     text + "</section>"

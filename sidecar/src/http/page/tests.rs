@@ -1,6 +1,6 @@
 use super::*;
 use crate::history::Event;
-use crate::status::{Count, Postfix, Sender};
+use crate::status::{Count, Period, Postfix, Sender};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'\u{202e}";
 
@@ -48,8 +48,18 @@ fn the_questions_are_answered_in_their_order() {
 
 #[test]
 fn deliveries_that_nobody_reported_are_not_known_and_old_ones_show_their_age() {
-    let delivered =
-        |postfix: Postfix| sections::delivered(&Status { postfix, ..Status::default() });
+    let delivered = |postfix: Postfix| {
+        let told = postfix.up.map(|_| 0);
+        let period = Period {
+            sent: told,
+            deferred: told,
+            bounced: told,
+            expired: told,
+            ..Period::default()
+        };
+        let (last_hour, last_day) = (period.clone(), period);
+        sections::delivered(&Status { postfix, last_hour, last_day, ..Status::default() })
+    };
     let sent = |figure| {
         format!(
             "<th scope=\"row\">sent</th><td class=\"number\">{figure}</td><td class=\"number\">{figure}</td>"

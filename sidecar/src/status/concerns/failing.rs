@@ -25,13 +25,13 @@ struct Failing {
 const FAILING: [Failing; 2] = [
     Failing {
         kind: ConcernKind::ManyDeferred,
-        failed: |period| period.deferred,
+        failed: |period| period.deferred.unwrap_or_default(),
         most: MANY_DEFERRED,
         words: "put off",
     },
     Failing {
         kind: ConcernKind::ManyBounced,
-        failed: |period| period.bounced + period.expired,
+        failed: |period| period.returned().unwrap_or_default(),
         most: MANY_BOUNCED,
         words: "returned as undeliverable",
     },
@@ -50,7 +50,7 @@ impl Failing {
 }
 
 fn deliveries(period: &Period) -> u64 {
-    period.sent + period.deferred + period.bounced + period.expired
+    [period.sent, period.deferred, period.returned()].into_iter().flatten().sum()
 }
 
 /// Whether as many deliveries fail as this concern is about, be that usual or not. When a failure lasts for long, it

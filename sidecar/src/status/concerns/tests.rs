@@ -3,7 +3,14 @@ use super::*;
 
 /// Postfix is well, and some mail went through.
 fn healthy() -> Status {
-    let period = |seconds, sent| Period { seconds, sent, ..Period::default() };
+    let period = |seconds, sent| Period {
+        seconds,
+        sent: Some(sent),
+        deferred: Some(0),
+        bounced: Some(0),
+        expired: Some(0),
+        ..Period::default()
+    };
     let status = Status {
         time: 1_800_000_000,
         postfix: Postfix { up: Some(true), age: Some(3), ..Postfix::default() },
@@ -103,28 +110,28 @@ const CASES: [Case; 26] = {
             &[Kind::PostfixSilent],
             Flow::Stopped,
         ),
-        (|s| s.last_hour.deferred = 40, &[], Flow::Flows),
-        (|s| s.last_hour.deferred = 110, &[Kind::ManyDeferred], Flow::Troubled),
+        (|s| s.last_hour.deferred = Some(40), &[], Flow::Flows),
+        (|s| s.last_hour.deferred = Some(110), &[Kind::ManyDeferred], Flow::Troubled),
         // Half of the mail is usually put off here, by greylisting.
         (
             |s| {
-                s.last_hour.deferred = 110;
-                s.last_day.deferred = 2_000;
+                s.last_hour.deferred = Some(110);
+                s.last_day.deferred = Some(2_000);
             },
             &[],
             Flow::Flows,
         ),
         (
             |s| {
-                s.last_hour.sent = 5;
-                s.last_hour.deferred = 10;
+                s.last_hour.sent = Some(5);
+                s.last_hour.deferred = Some(10);
             },
             &[],
             Flow::Flows,
         ),
-        (|s| s.last_hour.bounced = 30, &[Kind::ManyBounced], Flow::Troubled),
-        (|s| s.last_hour.expired = 30, &[Kind::ManyBounced], Flow::Troubled),
-        (|s| s.last_hour.bounced = 11, &[], Flow::Flows),
+        (|s| s.last_hour.bounced = Some(30), &[Kind::ManyBounced], Flow::Troubled),
+        (|s| s.last_hour.expired = Some(30), &[Kind::ManyBounced], Flow::Troubled),
+        (|s| s.last_hour.bounced = Some(11), &[], Flow::Flows),
         (|s| s.suspended = Some(2), &[Kind::UserSuspended], Flow::Troubled),
         (|s| s.suspended = None, &[], Flow::Flows),
         (

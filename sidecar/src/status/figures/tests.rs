@@ -37,6 +37,7 @@ fn nothing_is_known_at_the_start_and_nothing_is_shown_as_zero() {
     let status = Scene::new().status(100, Known { started: 40, ..Known::default() });
     assert_eq!((status.flow, status.uptime), (Flow::Unknown, 60));
     assert_eq!((status.postfix.up, status.users, status.suspended), (None, None, None));
+    assert_eq!((status.last_hour.sent, status.last_hour.returned()), (None, None));
     assert!(
         status.queues.is_empty() && status.volumes.is_empty() && status.certificates.is_empty()
     );
@@ -56,6 +57,7 @@ fn what_was_counted_since_the_sample_of_an_hour_ago_is_the_last_hour() {
         users.with_label_values(&["alice"]).inc_by(messages);
     };
     count(5);
+    scene.gauge("relay_postfix_events_age_seconds", 4);
     let mut ring = Ring::new(Sample::of(&scene.registry.read(), 0));
     count(7);
     ring.add(Sample::of(&scene.registry.read(), 80_000));
@@ -65,7 +67,7 @@ fn what_was_counted_since_the_sample_of_an_hour_ago_is_the_last_hour() {
     let limits = BTreeMap::from([("alice".to_owned(), vec![limit.clone()])]);
     let status = scene.status(83_000, Known { limits, ..Known::default() });
     assert_eq!((status.last_day.seconds, status.last_day.accepted), (83_000, 9));
-    assert_eq!((status.last_day.sent, status.last_day.deferred), (9, 0));
+    assert_eq!((status.last_day.sent, status.last_day.deferred), (Some(9), Some(0)));
     assert_eq!(status.senders[0].messages_day, 9);
     assert_eq!(status.senders[0].limits, [limit]);
     let accepted = &status.plots[0];
