@@ -2,6 +2,7 @@
 
 mod html;
 mod plot;
+mod receivers;
 mod sections;
 
 use std::sync::LazyLock;
@@ -54,7 +55,7 @@ pub fn render(status: &Status, entries: &[Entry], names: bool) -> String {
         &sections::flow(status),
         "<div class=\"columns\">",
         &sections::waiting(status),
-        &sections::delivered(status),
+        &sections::delivered(status, &receivers::said(entries)),
         "</div>",
         &sections::senders(status),
         &sections::refused(status, entries, names),

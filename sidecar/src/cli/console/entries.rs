@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use crate::answers::explain;
 use crate::history::{Entry, Event, Excerpt};
 use crate::printable::Printable;
 use crate::status::words;
@@ -32,7 +33,7 @@ pub fn render(found: &Excerpt) -> String {
     text
 }
 
-/// One entry.
+/// One entry, and below it what the receiver's answer means, if it is a well-known one.
 pub fn line(entry: &Entry) -> String {
     let mut text = String::new();
     let is_delivery =
@@ -62,6 +63,10 @@ pub fn line(entry: &Entry) -> String {
         write!(text, "; next try after {}", time(next_try)).ok();
     }
     text.push('\n');
+    let has_failed = is_delivery && entry.event != Event::Sent;
+    if let Some(explanation) = explain(&entry.answer).filter(|_| has_failed) {
+        writeln!(text, "      {explanation}").ok();
+    }
     text
 }
 

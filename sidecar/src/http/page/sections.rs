@@ -85,8 +85,8 @@ fn age(status: &Status) -> String {
     })
 }
 
-/// What went out.
-pub fn delivered(status: &Status) -> String {
+/// What went out; `answers` says what receivers meant.
+pub fn delivered(status: &Status, answers: &str) -> String {
     let (hour, day) = (&status.last_hour, &status.last_day);
     let mut text = "<section><h2>Delivered</h2>".to_owned();
     write!(
@@ -124,6 +124,7 @@ pub fn delivered(status: &Status) -> String {
     if hour.sent.is_some() {
         text.push_str(&figure(status, "sent", "Deliveries"));
     }
+    text.push_str(answers);
     text + "</section>"
 }
 

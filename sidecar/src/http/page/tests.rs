@@ -58,7 +58,7 @@ fn deliveries_that_nobody_reported_are_not_known_and_old_ones_show_their_age() {
             ..Period::default()
         };
         let (last_hour, last_day) = (period.clone(), period);
-        sections::delivered(&Status { postfix, last_hour, last_day, ..Status::default() })
+        sections::delivered(&Status { postfix, last_hour, last_day, ..Status::default() }, "")
     };
     let sent = |figure| {
         format!(
