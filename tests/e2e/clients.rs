@@ -106,7 +106,12 @@ impl<'a> Client<'a> {
         let message = arrived.with_context(|| said.clone())?;
         ensure!(message.sender == "alice@example.org", "{}: {message:?}", self.program.name);
         ensure!(message.recipients == ["bob@example.net"], "{}: {message:?}", self.program.name);
-        let log = relay.postfix()?.output().split_off(log);
+        // To the end of its session, or the next one would be taken for it.
+        let log = wait::until("the end of a session with a login", PATIENCE, || {
+            let log = relay.postfix().ok()?.output().split_off(log);
+            log.contains(" auth=1 ").then_some(log)
+        });
+        let log = log.with_context(|| said.clone())?;
         ensure!(log.contains("sasl_username=alice"), "no login of {}: {log}", self.program.name);
         Ok(())
     }
