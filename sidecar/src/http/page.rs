@@ -1,6 +1,7 @@
 //! The status page: one document with everything in it. Pure.
 
 mod html;
+mod latest;
 mod plot;
 mod receivers;
 mod sections;
@@ -40,6 +41,7 @@ pub fn render(status: &Status, entries: &[Entry], names: bool) -> String {
         Flow::Stopped => "relay: mail does not flow",
         Flow::Unknown => "relay: not known yet",
     };
+    let latest = if names { latest::mail(entries, status.time) } else { String::new() };
     let note = match names {
         true => "",
         false => " Names and addresses are shown when METRICS_TOKEN is set.",
@@ -59,6 +61,7 @@ pub fn render(status: &Status, entries: &[Entry], names: bool) -> String {
         "</div>",
         &sections::senders(status),
         &sections::refused(status, entries, names),
+        &latest,
         &sections::machine(status),
         "<footer>As of <time>",
         &utc(status.time),
