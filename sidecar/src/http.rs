@@ -180,7 +180,7 @@ fn scrape(service: &HttpService) -> Response<Full<Bytes>> {
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+    let mut response = content("text/plain; charset=utf-8", text.to_owned());
     *response.status_mut() = status;
     response
 }

@@ -23,8 +23,13 @@ pub fn docker(arguments: &[&str]) -> Result<String> {
     succeed(command, b"")
 }
 
-/// Runs a command with this standard input and returns what it prints.
-pub fn succeed(mut command: Command, input: &[u8]) -> Result<String> {
+/// Runs a command with this standard input and returns what it prints, as trimmed text.
+pub fn succeed(command: Command, input: &[u8]) -> Result<String> {
+    Ok(String::from_utf8_lossy(&output_of(command, input)?).trim().to_owned())
+}
+
+/// Runs a command with this standard input, which must be small or be read at once, and returns what it prints.
+pub fn output_of(mut command: Command, input: &[u8]) -> Result<Vec<u8>> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
     // A program that ended before it read says why by its own output.
@@ -33,5 +38,5 @@ pub fn succeed(mut command: Command, input: &[u8]) -> Result<String> {
     if !status.success() {
         bail!("{command:?} ended with {status}: {}", String::from_utf8_lossy(&stderr));
     }
-    Ok(String::from_utf8_lossy(&stdout).trim().to_owned())
+    Ok(stdout)
 }

@@ -4,6 +4,7 @@
 
 mod command;
 mod images;
+mod moving;
 mod operation;
 mod recreate;
 mod secrets;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use relay_tests::evidence::Evidence;
 use relay_tests::wait;
 
-use crate::command::{docker, find_compose, succeed};
+use crate::command::{docker, find_compose, output_of, succeed};
 
 /// Both containers have health checks every five seconds, and the machine may be busy.
 const HEALTHY: Duration = Duration::from_secs(90);
@@ -26,11 +26,18 @@ pub struct Stack {
 
 /// Runs a test on a stack with these lines in its `.env`, and removes the stack whatever happens.
 pub fn with_a_stack(env: &[&str], test: impl FnOnce(&Stack) -> Result<()>) -> Result<()> {
+    with_a_checkout(env, |stack| {
+        stack.up()?;
+        test(stack)
+    })
+}
+
+/// The same on a stack that was never started: a checkout and its `.env`.
+pub fn with_a_checkout(env: &[&str], test: impl FnOnce(&Stack) -> Result<()>) -> Result<()> {
     let evidence = Evidence::new()?;
     let containers = Containers::create(&evidence, env)?;
     let stack = Stack { containers, evidence };
     stack.containers.start_sink()?;
-    stack.up()?;
     test(&stack)?;
     let Stack { containers, evidence } = stack;
     drop(containers);
@@ -58,6 +65,16 @@ impl Stack {
         self.containers.keep_logs();
         self.containers.compose(&["down"])?;
         Ok(())
+    }
+
+    /// Runs any other command of Compose with this standard input, and returns what it prints, byte by byte.
+    pub fn compose(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+        output_of(self.containers.compose_command(arguments), input)
+    }
+
+    /// What Docker calls a volume of the stack.
+    pub fn volume(&self, name: &str) -> String {
+        format!("{}_{name}", self.containers.project)
     }
 
     /// Runs a command in a container, as an operator does, and returns what it prints.

@@ -83,7 +83,7 @@ fn a_backup_of_a_working_relay_is_the_same_relay_elsewhere() -> Result<()> {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(0o700))?;
         new.set_sidecar_env("DATA_DIR", fresh.to_str().context("not UTF-8")?);
         let (done, _, said) = run(&new, &["restore", "-"], &archive)?;
-        ensure!(done && said.starts_with("1 users, 2 DKIM keys, 1 counters restored"), "{said}");
+        ensure!(done && said.starts_with("1 user, 2 DKIM keys, 1 counter restored"), "{said}");
         new.start()?;
         assert_eq!(new.manage_dkim(&["list"])?, keys);
         assert_eq!(sent(&new)?, 10);

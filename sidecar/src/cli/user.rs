@@ -1,5 +1,6 @@
 //! `relay user …`: one function for each command that changes a user.
 
+mod command;
 mod show;
 
 use std::io::{self, BufWriter, Write};
@@ -10,7 +11,7 @@ use super::failure::{Exit, Failure};
 use super::listing::written;
 use super::password_input::{NewPassword, new_password};
 use super::rights::{Rights, parse_time};
-use super::{PasswordCommand, PasswordSource, RightsOptions, UserCommand, export, import, snippet};
+use super::{PasswordSource, RightsOptions, export, import, snippet};
 use crate::clock::now;
 use crate::config::{Config, Environment, ProcessEnvironment};
 use crate::password::strength::is_unguessable;
@@ -18,6 +19,8 @@ use crate::password::{self, Arena, Cost};
 use crate::store::{ChangeError, UserStore};
 use crate::user_name::UserName;
 use crate::users::{Credential, MAX_CREDENTIALS, NewHash, User};
+
+pub use command::{PasswordCommand, UserCommand};
 
 /// Runs one command and prints what it did.
 ///

@@ -29,7 +29,12 @@ pub struct Contents {
 impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { users, keys, accounts } = self;
-        write!(f, "{users} users, {keys} DKIM keys, {accounts} counters")
+        let many = |number: u64, what: &str| match number {
+            1 => format!("1 {what}"),
+            number => format!("{number} {what}s"),
+        };
+        let (users, keys) = (many(*users, "user"), many(*keys, "DKIM key"));
+        write!(f, "{users}, {keys}, {}", many(*accounts, "counter"))
     }
 }
 

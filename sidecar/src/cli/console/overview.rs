@@ -76,10 +76,10 @@ fn waiting(text: &mut String, status: &Status, style: &Style) {
     }
     for queue in &status.queues {
         let oldest =
-            queue.oldest.map_or_else(String::new, |age| format!("oldest {}", duration(age)));
+            queue.oldest.map_or_else(String::new, |age| format!("  oldest {}", duration(age)));
         let size = queue.bytes.map_or_else(String::new, bytes);
-        writeln!(text, "  {:<10}{:>9}{size:>10}  {oldest}", queue.name, number(queue.messages))
-            .ok();
+        let line = format!("{:<10}{:>9}{size:>10}{oldest}", queue.name, number(queue.messages));
+        writeln!(text, "  {}", line.trim_end()).ok();
     }
     if let Some(age) = status.postfix.age.filter(|age| *age > 30) {
         writeln!(text, "  {}as it was {} ago{}", style.faint, duration(age), style.end).ok();
@@ -203,13 +203,16 @@ mod tests {
             bytes: Some(2_000),
             oldest: Some(90),
         };
-        let status = Status { senders: vec![sender], queues: vec![queue], ..Status::default() };
+        let empty = Queue { name: "active".to_owned(), messages: 0, bytes: None, oldest: None };
+        let queues = vec![empty, queue];
+        let status = Status { senders: vec![sender], queues, ..Status::default() };
         let text = render(&status, &Style::PLAIN, 120);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("Not known"), "{text}");
         assert!(text.contains("deferred          3    2.0 kB  oldest 90 s"), "{text}");
         assert!(text.contains("██████████░░░░░░░░░░ 5 of 10/hour"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(lines.iter().all(|line| !line.ends_with(' ')), "{text}");
         assert!(render(&status, &Style::PLAIN, 60).lines().all(|line| line.chars().count() <= 80));
     }
 }
