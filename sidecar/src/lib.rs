@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod decision;
 pub mod dkim;
+pub mod dns;
 pub mod events;
 pub mod gateways;
 pub mod history;

@@ -3,7 +3,6 @@
 //! `keyring` reads keys and prepares them, `pool` has the threads that sign, `dns` asks for records,
 //! `upkeep` looks after the keys while the relay runs.
 
-pub mod dns;
 pub mod keyring;
 pub mod metrics;
 pub mod pool;

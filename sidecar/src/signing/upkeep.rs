@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::dns::{Dns, DnsTrouble};
+use crate::dns::{Dns, DnsTrouble};
 use crate::clock::now;
 use crate::dkim::choice::Rules;
 use crate::dkim::key::{Algorithm, AlgorithmName, BadKey, KeyRecord, NamedKey, PrivateKey};

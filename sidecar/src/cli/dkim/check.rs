@@ -100,7 +100,7 @@ fn end(checked: &[Answer]) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::dkim::key::{AlgorithmName, KeyRecord, PrivateKey};
-    use crate::signing::dns::DnsTrouble;
+    use crate::dns::DnsTrouble;
 
     const DAY: u64 = 86_400;
 
