@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod console;
 pub mod dkim;
+pub mod doctor;
 pub mod export;
 pub mod failure;
 pub mod healthcheck;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use dkim::DkimCommand;
+pub use doctor::DoctorOptions;
 pub use options::{DataFolder, Name, PasswordSource, RightsOptions, SearchOptions};
 pub use user::UserCommand;
 
@@ -85,6 +87,11 @@ pub enum Command {
         #[command(flatten)]
         data: DataFolder,
     },
+    /// Find out whether mail will arrive: name, DNS, lists, certificate, ports, and what to do
+    ///
+    /// Takes less than 15 seconds. The exit code is 0 when all is well, 10 when something could be better, and 11 when
+    /// something has to be mended.
+    Doctor(Box<DoctorOptions>),
     /// Look after alerts
     #[command(subcommand)]
     Alert(AlertCommand),

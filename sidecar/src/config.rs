@@ -3,6 +3,7 @@
 //! All mistakes are found before any is reported, so that an operator can fix them in one go.
 
 mod dkim;
+mod doctor;
 mod reader;
 mod sections;
 pub mod variables;
@@ -27,6 +28,7 @@ use crate::logging::LogConfig;
 use crate::milter::header_edits::HeaderRules;
 use crate::password::{Cost, Password};
 use crate::user_name::UserName;
+pub use doctor::DoctorConfig;
 use reader::Reader;
 
 /// Where the environment comes from: the process's own, or a table in tests.
@@ -60,6 +62,7 @@ pub struct Config {
     pub dkim: DkimConfig,
     pub headers: HeaderRules,
     pub alerts: Channels,
+    pub doctor: DoctorConfig,
     pub http: HttpConfig,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
@@ -181,6 +184,18 @@ impl Config {
         let mut reader = Reader::new(environment);
         let limits = reader.parsed("RATE_LIMIT_USER");
         limits.ok_or(Mistakes(reader.mistakes))
+    }
+
+    /// What `relay doctor` needs to know.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of these variables.
+    pub fn doctor(environment: &impl Environment) -> Result<DoctorConfig, Mistakes> {
+        let mut reader = Reader::new(environment);
+        let (senders, networks) = (reader.sender_domains(), reader.networks());
+        let config = reader.doctor(&senders, &networks);
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
     }
 
     /// Where `/readyz` is, and whether behind TLS, for the health check.

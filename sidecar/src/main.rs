@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Serve => serve(),
         Command::User(command) => cli::user::run(command),
         Command::Dkim(command) => cli::dkim::run(command),
+        Command::Doctor(options) => cli::doctor::run(*options),
         Command::Backup { file, force, data } => cli::backup::backup(&file, force, &data.path),
         Command::Restore { file, force, data } => cli::backup::restore(&file, force, &data.path),
         Command::Healthcheck => cli::healthcheck::run(),

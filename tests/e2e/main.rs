@@ -10,6 +10,7 @@ mod clients;
 mod console;
 mod delivery;
 mod dkim;
+mod doctor;
 mod drain;
 mod faults;
 mod faults_of_postfix;

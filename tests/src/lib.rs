@@ -16,6 +16,7 @@ pub mod measure;
 pub mod message;
 pub mod milter_proxy;
 pub mod namespace;
+pub mod peer;
 pub mod postfix;
 pub mod process;
 pub mod prometheus;

@@ -113,6 +113,16 @@ pub enum SenderPattern {
     Domain(String),
 }
 
+impl SenderPattern {
+    /// The domain of all addresses that fit.
+    pub fn domain(&self) -> &str {
+        match self {
+            Self::Address(address) => address.domain(),
+            Self::Domain(domain) => domain,
+        }
+    }
+}
+
 impl FromStr for SenderPattern {
     type Err = String;
 

@@ -1,6 +1,6 @@
 //! `relay status`, `relay history` and `relay top`: what the running daemon knows, on a terminal.
 
-mod ask;
+pub mod ask;
 mod entries;
 mod follow;
 mod overview;
@@ -86,7 +86,7 @@ pub fn alert_test(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Whoever closes the pipe early has seen enough.
-fn print(bytes: &[u8]) -> Result<(), Failure> {
+pub fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
     written(output.write_all(bytes).and_then(|()| output.flush()))
 }

@@ -23,6 +23,10 @@ pub enum Exit {
     RecordWrong = 8,
     /// `relay status`: something needs attention, or is not known.
     NotWell = 9,
+    /// `relay doctor`: something could be better.
+    DoctorWarns = 10,
+    /// `relay doctor`: something has to be mended.
+    DoctorFails = 11,
     /// A bad setting: EX_USAGE of sysexits(3).
     BadSetting = 64,
 }

@@ -127,7 +127,8 @@ const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789_";
 /// Five bits each: 120 bits.
 const LENGTH: usize = 24;
 
-fn generate() -> Result<NewPassword, Failure> {
+/// A password that nobody can guess.
+pub fn generate() -> Result<NewPassword, Failure> {
     let mut random = Zeroizing::new([0u8; LENGTH]);
     getrandom::fill(random.as_mut())
         .map_err(|error| Failure::new(Exit::Trouble, format!("no random numbers: {error}")))?;

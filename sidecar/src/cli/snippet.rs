@@ -1,6 +1,5 @@
 //! `relay user snippet`: what to enter in a mail program to send through this relay.
 
-mod certificate;
 mod template;
 
 use std::io::{self, Write};
@@ -9,10 +8,10 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
-use self::certificate::Certificate;
 use self::template::{Facts, TEMPLATES, Trust};
 use super::failure::{Exit, Failure};
 use super::healthcheck::own_tls;
+use crate::certificate::Certificate;
 use crate::config::{Environment, ProcessEnvironment};
 use crate::user_name::UserName;
 

@@ -43,6 +43,7 @@ impl<E: Environment> Reader<'_, E> {
         let dkim = self.dkim();
         let headers = self.headers();
         let alerts = self.alerts();
+        let doctor = self.doctor(&access.sender_domains, &access.allowed_networks);
         let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
@@ -56,6 +57,7 @@ impl<E: Environment> Reader<'_, E> {
             dkim,
             headers: headers?,
             alerts: alerts?,
+            doctor,
             http: http?,
             data_folder,
             first_user,
@@ -148,7 +150,7 @@ impl<E: Environment> Reader<'_, E> {
         })
     }
 
-    fn sender_domains(&mut self) -> Vec<SenderPattern> {
+    pub fn sender_domains(&mut self) -> Vec<SenderPattern> {
         let value = self.value_or_default("ALLOWED_SENDER_DOMAINS");
         let mut domains = Vec::new();
         for entry in lists::entries(&value) {
@@ -179,7 +181,7 @@ impl<E: Environment> Reader<'_, E> {
         url
     }
 
-    fn networks(&mut self) -> Vec<IpNet> {
+    pub fn networks(&mut self) -> Vec<IpNet> {
         let value = self.value_or_default("ALLOWED_NETWORKS");
         let checked = networks::parse(&value).and_then(|networks| {
             let warnings = networks::check_size(&networks)?;

@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 43] = [
+pub const VARIABLES: [Variable; 44] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -28,6 +28,7 @@ pub const VARIABLES: [Variable; 43] = [
     Variable { name: "ALERT_WEBHOOK", default: "", secret: true },
     variable("ALERT_FORMAT", "json"),
     variable("ALERT_MAIL", ""),
+    variable("DOCTOR_DAILY", "false"),
     variable("DKIM_DOMAINS", ""),
     variable("DKIM_REQUIRE_DNS", "true"),
     variable("DKIM_RESIGN", "never"),
@@ -93,7 +94,8 @@ pub const OF_RELAY_INIT: [&str; 26] = [
 ];
 
 /// Any name that begins like this was meant for us.
-const OUR_PREFIXES: [&str; 16] = [
+const OUR_PREFIXES: [&str; 17] = [
+    "DOCTOR_",
     "ALERT_",
     "RELAY_",
     "RELAYHOST",

@@ -6,12 +6,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::dns::{Dns, DnsTrouble};
 use crate::clock::now;
 use crate::dkim::choice::Rules;
 use crate::dkim::key::{Algorithm, AlgorithmName, BadKey, KeyRecord, NamedKey, PrivateKey};
 use crate::dkim::names::{Domain, Selector, record_name};
 use crate::dkim::published::{self, Finding, Txt};
+use crate::dns::{Dns, DnsTrouble};
 use crate::store::{KeyChangeError, ListedKey, StoreError, UserStore};
 
 /// How often DNS is asked for every record.
@@ -196,7 +196,8 @@ pub async fn ask(keys: Vec<NamedKey>) -> Result<Vec<Answer>, DnsTrouble> {
     Ok(answers)
 }
 
-fn compare(key: &NamedKey, records: &[Txt]) -> Vec<Finding> {
+/// What is to be said of the records at a key's name.
+pub fn compare(key: &NamedKey, records: &[Txt]) -> Vec<Finding> {
     let algorithm = key.record.algorithm.into();
     // A key whose public part cannot be made cannot be compared, and never equals a record.
     let public = key.record.private.public(algorithm).unwrap_or_default();

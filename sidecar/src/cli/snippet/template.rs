@@ -3,7 +3,7 @@
 //! A line that begins with `pin| ` is for a self-signed certificate, one with `ca| ` for that of an
 //! authority; `==> NAME` begins the contents of a file, or something else to enter there.
 
-use super::certificate::Certificate;
+use crate::certificate::Certificate;
 
 /// What stands where the password belongs: nobody but the user knows it.
 pub const PASSWORD: &str = "YOUR-PASSWORD";

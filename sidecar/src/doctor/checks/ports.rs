@@ -1,0 +1,99 @@
+//! What clients see on the ports of this relay. Pure.
+
+use crate::doctor::facts::{Certificate, Dialogue, Encrypted, Facts, NoGreeting, PortFacts};
+use crate::doctor::finding::{Check, Finding};
+use crate::printable::Printable;
+
+/// STARTTLS on one, TLS from the first byte on the other (RFC 8314).
+const SUBMISSION: [u16; 2] = [587, 465];
+
+pub fn check(facts: &Facts) -> Vec<Finding> {
+    let host = facts.settings.hostname.as_str();
+    let mut findings: Vec<Finding> =
+        facts.ports.iter().flat_map(|port| judge(host, port)).collect();
+    if !findings.is_empty() {
+        let why = format!(
+            "whether the Internet reaches it only another machine can tell; from there: openssl s_client -connect \
+             {host}:465 -quiet </dev/null"
+        );
+        findings.push(Finding::skipped(Check::Ports, "from outside", why));
+    }
+    findings
+}
+
+fn judge(host: &str, facts: &PortFacts) -> Vec<Finding> {
+    let subject = format!("port {}", facts.port);
+    let dialogue = match &facts.dialogue {
+        Ok(dialogue) => dialogue,
+        Err(trouble) => {
+            let found = match trouble {
+                NoGreeting::NoAddress(error) => {
+                    return vec![Finding::skipped(Check::Ports, subject, error)];
+                }
+                NoGreeting::NoConnection(error) => format!("Postfix does not answer: {error}"),
+                NoGreeting::Refused(reply) => format!("Postfix refuses: {reply}"),
+            };
+            let remedy = "docker compose logs postfix says why";
+            return vec![Finding::fail(Check::Ports, subject, found, remedy)];
+        }
+    };
+    if !SUBMISSION.contains(&facts.port) {
+        return vec![Finding::ok(Check::Ports, subject, "answers")];
+    }
+    match &dialogue.tls {
+        Some(Ok(encrypted)) => submission(host, &subject, encrypted),
+        Some(Err(error)) => {
+            let remedy = "docker compose logs postfix; see TLS_CERT and TLS_KEY";
+            vec![Finding::fail(
+                Check::Ports,
+                subject,
+                format!("TLS does not work: {error}"),
+                remedy,
+            )]
+        }
+        None => vec![no_tls(subject, dialogue)],
+    }
+}
+
+fn no_tls(subject: String, dialogue: &Dialogue) -> Finding {
+    let offers = dialogue.plain.as_ref().is_some_and(|greeting| greeting.offers("STARTTLS"));
+    let found =
+        if offers { "STARTTLS was not tried" } else { "offers no STARTTLS: nobody can log in" };
+    Finding::fail(Check::Ports, subject, found, "set ENABLE_TLS=true, which is the default")
+}
+
+fn submission(host: &str, subject: &str, encrypted: &Encrypted) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !encrypted.greeting.offers("AUTH") {
+        let found = "offers no login";
+        let remedy = "set ENABLE_SASL=true, which is the default";
+        findings.push(Finding::warn(Check::Ports, subject, found, remedy));
+    }
+    findings.push(match &encrypted.certificate {
+        Certificate::Good => {
+            let found = format!("{}, and the certificate is good for {host}", encrypted.version);
+            Finding::ok(Check::Ports, subject, found)
+        }
+        Certificate::SelfSigned => {
+            let found = format!(
+                "{}, with the relay's own certificate: clients have to pin it",
+                encrypted.version
+            );
+            let found = format!("{found} (relay user snippet NAME --for PROGRAM prints how)");
+            Finding::ok(Check::Ports, subject, found)
+        }
+        Certificate::Bad(error) => {
+            let error = error.split(' ').map(|word| Printable(word.as_bytes()).to_string());
+            let error = error.collect::<Vec<_>>().join(" ");
+            let remedy =
+                format!("a certificate for {host}, with its chain, in TLS_CERT and TLS_KEY");
+            Finding::fail(
+                Check::Ports,
+                subject,
+                format!("clients refuse the certificate: {error}"),
+                remedy,
+            )
+        }
+    });
+    findings
+}

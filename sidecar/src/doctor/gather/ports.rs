@@ -1,0 +1,127 @@
+//! The relay's own ports, as a stranger in the containers' network sees them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use super::smtp::{self, Stream, Talk};
+use super::{LOOKUP, Questions, tls};
+use crate::doctor::facts::{Dialogue, Encrypted, NoGreeting, PortFacts};
+
+const PORTS: [u16; 3] = [25, 587, 465];
+/// TLS from the first byte (RFC 8314 section 3.3).
+const IMPLICIT_TLS: u16 = 465;
+/// Nobody's (RFC 2606); it is asked for, and nothing is sent.
+const ELSEWHERE: &str = "relay-doctor@example.com";
+
+/// What each port says, and this container's address if it is in `ALLOWED_NETWORKS`.
+pub async fn look(questions: &Questions) -> (Vec<PortFacts>, Option<IpAddr>) {
+    let (host, postfix) = (&questions.settings.hostname, &questions.postfix);
+    if postfix.is_empty() {
+        return (Vec::new(), None);
+    }
+    let host = if host.is_empty() { "localhost" } else { host };
+    let [first, second, third] = PORTS;
+    let ((a, from), (b, _), (c, _)) = tokio::join!(
+        port(postfix, first, host),
+        port(postfix, second, host),
+        port(postfix, third, host)
+    );
+    let allowed = from.filter(|address| questions.allowed.contains(*address));
+    (vec![a, b, c], allowed)
+}
+
+async fn port(postfix: &str, port: u16, host: &str) -> (PortFacts, Option<IpAddr>) {
+    let mut from = None;
+    let dialogue = match address(postfix, port).await {
+        Ok(address) => match smtp::connect(address.ip(), port).await {
+            Ok(stream) => {
+                from = stream.local_addr().ok().map(|local| local.ip().to_canonical());
+                if port == IMPLICIT_TLS {
+                    encrypted(stream, host).await
+                } else {
+                    plain(stream, host).await
+                }
+            }
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(NoGreeting::NoAddress(error)),
+    };
+    (PortFacts { port, dialogue }, from)
+}
+
+/// Docker's own names are in the system's resolver.
+async fn address(postfix: &str, port: u16) -> Result<SocketAddr, String> {
+    let unknown = |why: String| {
+        format!("{postfix} cannot be looked up ({why}): --at HOST names Postfix's container")
+    };
+    match timeout(LOOKUP, lookup_host((postfix, port))).await {
+        Ok(Ok(mut found)) => found.next().ok_or_else(|| unknown("no address".to_owned())),
+        Ok(Err(error)) => Err(unknown(error.to_string())),
+        Err(_) => Err(unknown("no answer".to_owned())),
+    }
+}
+
+async fn encrypted<S: Stream>(stream: S, host: &str) -> Result<Dialogue, NoGreeting> {
+    let (stream, agreed) = match tls::over(stream, host).await {
+        Ok(agreed) => agreed,
+        Err(error) => {
+            return Ok(Dialogue { tls: Some(Err(error.to_string())), ..Dialogue::default() });
+        }
+    };
+    let (greeting, mut talk) = smtp::greet(stream, host).await?;
+    let recipient_reply = ask(&mut talk, host).await;
+    let encrypted =
+        Encrypted { greeting, version: agreed.version, certificate: agreed.certificate };
+    Ok(Dialogue { plain: None, tls: Some(Ok(encrypted)), recipient_reply })
+}
+
+async fn plain<S: Stream>(stream: S, host: &str) -> Result<Dialogue, NoGreeting> {
+    let (greeting, mut talk) = smtp::greet(stream, host).await?;
+    if !greeting.offers("STARTTLS") {
+        let recipient_reply = ask(&mut talk, host).await;
+        return Ok(Dialogue { plain: Some(greeting), tls: None, recipient_reply });
+    }
+    let (tls, recipient_reply) = match start_tls(talk, host).await {
+        Ok((encrypted, reply)) => (Ok(encrypted), reply),
+        Err(error) => (Err(error), String::new()),
+    };
+    Ok(Dialogue { plain: Some(greeting), tls: Some(tls), recipient_reply })
+}
+
+async fn start_tls<S: Stream>(
+    mut talk: Talk<S>,
+    host: &str,
+) -> Result<(Encrypted, String), String> {
+    let words = |error: std::io::Error| error.to_string();
+    let reply = talk.say("STARTTLS").await.map_err(words)?;
+    if reply.code != 220 {
+        return Err(reply.text());
+    }
+    let (stream, agreed) = tls::over(talk.into_inner(), host).await.map_err(words)?;
+    let mut talk = Talk::new(stream);
+    let greeting = talk.ehlo(host, None).await.map_err(words)?;
+    let reply = ask(&mut talk, host).await;
+    let encrypted =
+        Encrypted { greeting, version: agreed.version, certificate: agreed.certificate };
+    Ok((encrypted, reply))
+}
+
+/// Asks for a recipient elsewhere, and leaves before anything is sent.
+async fn ask<S: Stream>(talk: &mut Talk<S>, host: &str) -> String {
+    let mut reply = String::new();
+    for command in [format!("MAIL FROM:<postmaster@{host}>"), format!("RCPT TO:<{ELSEWHERE}>")] {
+        match talk.say(&command).await {
+            Ok(said) => {
+                reply = said.text();
+                if !said.is_good() {
+                    break;
+                }
+            }
+            Err(_) => return String::new(),
+        }
+    }
+    talk.quit().await;
+    reply
+}
