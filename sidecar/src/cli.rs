@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod console;
 pub mod dkim;
+pub mod dns;
 pub mod doctor;
 pub mod export;
 pub mod failure;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use dkim::DkimCommand;
+pub use dns::DnsOptions;
 pub use doctor::DoctorOptions;
 pub use options::{DataFolder, Name, PasswordSource, RightsOptions, SearchOptions};
 pub use user::UserCommand;
@@ -92,6 +94,11 @@ pub enum Command {
     /// Takes less than 15 seconds. The exit code is 0 when all is well, 10 when something could be better, and 11 when
     /// something has to be mended.
     Doctor(Box<DoctorOptions>),
+    /// Print every DNS record that mail from a domain through this relay wants, and which are right already
+    ///
+    /// What is there is kept and completed: SPF, DKIM, DMARC, the relay's own name, TLSA for its ports, and the PTR record
+    /// to ask the provider for. The exit code is 0 when all is published, and 8 when something is not.
+    Dns(DnsOptions),
     /// Look after alerts
     #[command(subcommand)]
     Alert(AlertCommand),

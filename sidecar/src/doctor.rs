@@ -7,5 +7,6 @@ pub mod checks;
 pub mod facts;
 pub mod finding;
 pub mod gather;
+pub mod records;
 pub mod report;
 pub mod spf;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::User(command) => cli::user::run(command),
         Command::Dkim(command) => cli::dkim::run(command),
         Command::Doctor(options) => cli::doctor::run(*options),
+        Command::Dns(options) => cli::dns::run(options),
         Command::Backup { file, force, data } => cli::backup::backup(&file, force, &data.path),
         Command::Restore { file, force, data } => cli::backup::restore(&file, force, &data.path),
         Command::Healthcheck => cli::healthcheck::run(),

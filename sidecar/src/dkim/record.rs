@@ -34,13 +34,18 @@ impl Record {
 
     /// A line for a zone file (RFC 1035 section 5.1).
     pub fn zone_line(&self) -> String {
-        let mut line = format!("{}. IN TXT (", self.name);
-        for string in strings(&self.value) {
-            line.push_str(&format!(" \"{string}\""));
-        }
-        line.push_str(" )");
-        line
+        txt_line(&self.name, &self.value)
     }
+}
+
+/// A TXT record as a line for a zone file (RFC 1035 section 5.1). The value is plain ASCII without quotes.
+pub fn txt_line(name: &str, value: &str) -> String {
+    let mut line = format!("{name}. IN TXT (");
+    for string in strings(value) {
+        line.push_str(&format!(" \"{string}\""));
+    }
+    line.push_str(" )");
+    line
 }
 
 /// The value cut as DNS wants it. It is plain ASCII.

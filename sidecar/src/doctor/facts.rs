@@ -143,7 +143,6 @@ pub struct DomainFacts {
 #[derive(Debug)]
 pub struct KeyFacts {
     pub record: String,
-    pub is_published: bool,
     pub findings: Result<Vec<KeyFinding>, String>,
 }
 
@@ -189,6 +188,8 @@ pub struct Encrypted {
     /// Such as `TLS 1.3`.
     pub version: String,
     pub certificate: Certificate,
+    /// SHA-256 of the certificate's public key, in hexadecimal digits.
+    pub key_pin: String,
 }
 
 /// A certificate held against the authorities that everybody knows and the name that it should have.

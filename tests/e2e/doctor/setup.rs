@@ -38,13 +38,26 @@ const ZONES: &[(&str, &str)] = &[
 pub struct World {
     pub receiver: Peer,
     pub clock: Clock,
-    _names: NameServer,
+    names: Option<NameServer>,
 }
 
 impl World {
     /// Serves the usual zones; those of the test win over one of the same name, and `more` are records in the zone of
     /// example.org.
     pub fn new(lab: &Lab, zones: &[(&str, &str)], more: &str) -> Result<Self> {
+        let outside = Namespace::new()?;
+        lab.namespace.cable("198.18.0.1/24", &outside, "198.18.0.25/24")?;
+        let mut world = Self {
+            receiver: Peer::listen(&outside, SocketAddr::new(WORLD.into(), 25), GOOD)?,
+            clock: Clock::listen(&outside, SocketAddr::new(WORLD.into(), 123))?,
+            names: None,
+        };
+        world.publish(lab, zones, more)?;
+        Ok(world)
+    }
+
+    /// Serves other zones from now on.
+    pub fn publish(&mut self, lab: &Lab, zones: &[(&str, &str)], more: &str) -> Result<()> {
         let usual = ZONES.iter().filter(|(name, _)| zones.iter().all(|(other, _)| other != name));
         let zones: Vec<(&str, String)> = usual
             .chain(zones)
@@ -54,13 +67,10 @@ impl World {
             })
             .collect();
         let zones: Vec<_> = zones.iter().map(|(name, records)| (*name, records.as_str())).collect();
-        let outside = Namespace::new()?;
-        lab.namespace.cable("198.18.0.1/24", &outside, "198.18.0.25/24")?;
-        Ok(Self {
-            receiver: Peer::listen(&outside, SocketAddr::new(WORLD.into(), 25), GOOD)?,
-            clock: Clock::listen(&outside, SocketAddr::new(WORLD.into(), 123))?,
-            _names: NameServer::serve(lab, &zones)?,
-        })
+        // Two cannot have one address.
+        self.names = None;
+        self.names = Some(NameServer::serve(lab, &zones)?);
+        Ok(())
     }
 }
 

@@ -81,7 +81,7 @@ async fn published(dns: &Dns, keys: Vec<NamedKey>) -> Vec<KeyFacts> {
             let found = bounded(&record, dns.txt(&record)).await;
             let findings = found.map(|found| compare(&key, &found.records));
             let findings = findings.map_err(|error| error.to_string());
-            KeyFacts { record, is_published: key.record.published.is_some(), findings }
+            KeyFacts { record, findings }
         });
     }
     let mut facts = asking.join_all().await;

@@ -6,8 +6,9 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::smtp::{self, Stream, Talk};
-use super::{LOOKUP, Questions, tls};
-use crate::doctor::facts::{Dialogue, Encrypted, NoGreeting, PortFacts};
+use super::tls::{self, Agreed};
+use super::{LOOKUP, Questions};
+use crate::doctor::facts::{Dialogue, Encrypted, Greeting, NoGreeting, PortFacts};
 
 const PORTS: [u16; 3] = [25, 587, 465];
 /// TLS from the first byte (RFC 8314 section 3.3).
@@ -72,8 +73,7 @@ async fn encrypted<S: Stream>(stream: S, host: &str) -> Result<Dialogue, NoGreet
     };
     let (greeting, mut talk) = smtp::greet(stream, host).await?;
     let recipient_reply = ask(&mut talk, host).await;
-    let encrypted =
-        Encrypted { greeting, version: agreed.version, certificate: agreed.certificate };
+    let encrypted = agreement(greeting, agreed);
     Ok(Dialogue { plain: None, tls: Some(Ok(encrypted)), recipient_reply })
 }
 
@@ -103,9 +103,13 @@ async fn start_tls<S: Stream>(
     let mut talk = Talk::new(stream);
     let greeting = talk.ehlo(host, None).await.map_err(words)?;
     let reply = ask(&mut talk, host).await;
-    let encrypted =
-        Encrypted { greeting, version: agreed.version, certificate: agreed.certificate };
+    let encrypted = agreement(greeting, agreed);
     Ok((encrypted, reply))
+}
+
+fn agreement(greeting: Greeting, agreed: Agreed) -> Encrypted {
+    let Agreed { version, certificate, key_pin } = agreed;
+    Encrypted { greeting, version, certificate, key_pin }
 }
 
 /// Asks for a recipient elsewhere, and leaves before anything is sent.

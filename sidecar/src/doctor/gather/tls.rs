@@ -26,6 +26,8 @@ pub struct Agreed {
     /// Such as `TLS 1.3`.
     pub version: String,
     pub certificate: Certificate,
+    /// SHA-256 of the public key, in hexadecimal digits.
+    pub key_pin: String,
 }
 
 /// Shakes hands over a connection. Nothing secret may be said over it: the certificate is judged, not required.
@@ -47,9 +49,13 @@ pub async fn over<S: Stream>(stream: S, host: &str) -> io::Result<(TlsStream<S>,
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS",
     };
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let read = shown.and_then(|leaf| certificate::Certificate::read(leaf));
+    let key_pin = read.map(|read| read.key_pin.iter().map(|byte| format!("{byte:02x}")).collect());
+    let key_pin = key_pin.unwrap_or_default();
     let certificate = observer.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     let certificate = certificate.unwrap_or_default();
-    Ok((stream, Agreed { version: version.to_owned(), certificate }))
+    Ok((stream, Agreed { version: version.to_owned(), certificate, key_pin }))
 }
 
 /// Judges a certificate as clients do, and goes on whatever it is.
