@@ -2,6 +2,7 @@
 
 mod alerting;
 mod build;
+mod checkup;
 mod database;
 mod first_user;
 pub mod metrics;
@@ -11,7 +12,7 @@ use std::fs::Permissions;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
@@ -20,7 +21,7 @@ use anyhow::Context as _;
 use tokio::net::{UnixDatagram, UnixListener};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, DoctorConfig};
 use crate::control::{self, Desk};
 use crate::decision::Decider;
 use crate::events;
@@ -36,6 +37,7 @@ use crate::service::{Service, ServiceMetrics};
 use crate::shutdown::{DRAIN, Shutdown};
 use crate::signing::upkeep;
 use build::Services;
+use checkup::Daily;
 use metrics::Metrics;
 
 /// Runs until a signal. Returns when everything has ended, or the deadline has passed.
@@ -54,6 +56,7 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let events = bind_unix(&sockets.events, |path| UnixDatagram::bind(path))
         .with_context(|| format!("cannot listen on unix:{}", sockets.events.display()))?;
     let dkim = config.dkim.clone();
+    let doctor = config.doctor.clone();
     let data_folder = config.data_folder.clone();
     let services = build::build(config, &metrics)?;
 
@@ -62,6 +65,9 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     // The ledger is written one last time after everybody who counts has ended.
     let ledger_stopping = CancellationToken::new();
     watch_over(&sockets.alerts, &services, &stopping);
+    if doctor.daily {
+        tokio::spawn(daily(doctor, data_folder.clone(), &services).run(stopping.clone()));
+    }
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
@@ -117,6 +123,17 @@ fn watch_over(socket: &Path, services: &Services, stopping: &CancellationToken) 
         }
     }
     tokio::spawn(alerting::run(alerts, overview, stopping.clone()));
+}
+
+/// What the daily run of `relay doctor` needs.
+fn daily(config: DoctorConfig, folder: PathBuf, services: &Services) -> Daily {
+    Daily {
+        config,
+        folder,
+        store: services.store.clone(),
+        overview: services.overview.clone(),
+        alerts: services.alerts.clone(),
+    }
 }
 
 /// Alerts name users, and whoever takes them keeps them from being mailed: relay-init, which is root, needs no

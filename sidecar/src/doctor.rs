@@ -3,6 +3,7 @@
 //! `gather` asks the world and has the only effects; `checks` turn facts into findings; `report` prints them.
 
 pub mod blocklists;
+pub mod changes;
 pub mod checks;
 pub mod facts;
 pub mod finding;

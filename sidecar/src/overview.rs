@@ -15,7 +15,7 @@ use crate::metrics::{Reading, Registry};
 use crate::recorder::Recorder;
 use crate::status::figures::{self, Known};
 use crate::status::ring::{MINUTE, Ring, Sample};
-use crate::status::{LimitUse, Status};
+use crate::status::{Checkup, LimitUse, Status};
 use crate::store::UserStore;
 use crate::user_name::UserName;
 
@@ -28,6 +28,7 @@ pub struct Overview {
     decisions: DecisionMetrics,
     pub history: Recorder,
     ring: Arc<Mutex<Ring>>,
+    checkup: Arc<Mutex<Option<Checkup>>>,
     started: u64,
 }
 
@@ -44,7 +45,8 @@ impl Overview {
         // Nothing has been counted yet, and a first reading would have to wait for the database.
         let first = Sample::of(&Reading::default(), started);
         let ring = Arc::new(Mutex::new(Ring::new(first)));
-        Self { registry, store, ledger, decisions, history, ring, started }
+        let checkup = Arc::default();
+        Self { registry, store, ledger, decisions, history, ring, checkup, started }
     }
 
     /// All figures as they are now. Takes about a millisecond, however many users there are.
@@ -57,7 +59,13 @@ impl Overview {
             started: self.started,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        figures::status(&reading, &lock(&self.ring), known, now)
+        let checkup = lock(&self.checkup).clone();
+        Status { checkup, ..figures::status(&reading, &lock(&self.ring), known, now) }
+    }
+
+    /// What a daily run found is shown from now on.
+    pub fn set_checkup(&self, checkup: Checkup) {
+        *lock(&self.checkup) = Some(checkup);
     }
 
     /// Remembers a sample a minute until the process stops.

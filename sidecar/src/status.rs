@@ -42,6 +42,9 @@ pub struct Status {
     pub certificates: Vec<Certificate>,
     pub volumes: Vec<Volume>,
     pub hashing: Hashing,
+    /// Missing without `DOCTOR_DAILY`, and before its first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkup: Option<Checkup>,
     /// Of the sidecar.
     pub version: String,
     pub plots: Vec<Plot>,
@@ -149,6 +152,25 @@ pub struct Hashing {
     pub waiting: u64,
 }
 
+/// What the daily run of `relay doctor` found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkup {
+    /// When it looked, in seconds since 1970.
+    pub time: u64,
+    /// `None` if too little could be looked at.
+    pub can_mail_arrive: Option<bool>,
+    pub advice: Vec<Advice>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    /// Mail is refused for it; otherwise it could be better.
+    pub is_serious: bool,
+    pub found: String,
+    /// What to do; may be empty.
+    pub remedy: String,
+}
+
 /// A curve of the last 24 hours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plot {
@@ -166,6 +188,10 @@ impl Status {
             sender.user = format!("user {}", number + 1);
         }
         self.suspended_users.clear();
+        if let Some(checkup) = &mut self.checkup {
+            // Senders' domains are in it.
+            checkup.advice.clear();
+        }
         self
     }
 }

@@ -1,6 +1,7 @@
 //! `relay doctor` finds what is wrong out there, says what to do, and says nothing of a set-up that is right.
 
 mod away;
+mod daily;
 mod dns;
 mod domains;
 mod send;

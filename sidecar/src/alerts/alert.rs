@@ -20,7 +20,7 @@ pub enum State {
 /// One alert; its JSON is what `ALERT_FORMAT=json` posts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Of [`ConcernKind::word`], or `test`.
+    /// Of [`ConcernKind::word`], `doctor` or `test`.
     pub event: String,
     pub state: State,
     /// What it is about where there can be several, such as a volume.
@@ -80,6 +80,22 @@ impl Alert {
             title: format!("over: {title}"),
             ..Self::of(kind.word(), State::Over, time, format!("Over after {lasted}: {title}."))
         }
+    }
+
+    /// The daily run of `relay doctor` found something worse than before.
+    pub fn doctor(text: &str, number: usize, time: u64) -> Self {
+        let title = match number {
+            1 => "relay doctor found 1 thing to mend".to_owned(),
+            number => format!("relay doctor found {number} things to mend"),
+        };
+        Self { title, ..Self::of("doctor", State::Raised, time, text.to_owned()) }
+    }
+
+    /// It finds nothing any more.
+    pub fn doctor_is_content(time: u64) -> Self {
+        let text = "relay doctor finds nothing to mend any more.".to_owned();
+        let title = "over: relay doctor found things to mend".to_owned();
+        Self { title, ..Self::of("doctor", State::Over, time, text) }
     }
 
     /// `relay alert test`.

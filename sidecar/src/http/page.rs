@@ -1,5 +1,6 @@
 //! The status page: one document with everything in it. Pure.
 
+mod checkup;
 mod html;
 mod latest;
 mod plot;
@@ -59,6 +60,7 @@ pub fn render(status: &Status, entries: &[Entry], names: bool) -> String {
         &sections::waiting(status),
         &sections::delivered(status, &receivers::said(entries)),
         "</div>",
+        &checkup::found(status),
         &sections::senders(status),
         &sections::refused(status, entries, names),
         &latest,

@@ -47,6 +47,7 @@ pub fn render(status: &Status, style: &Style, width: usize) -> String {
     delivered(&mut text, status, style);
     senders(&mut text, status, style, width);
     refused(&mut text, status, style);
+    checkup(&mut text, status, style);
     machine(&mut text, status, style);
     text
 }
@@ -155,6 +156,24 @@ fn refused(text: &mut String, status: &Status, style: &Style) {
     if status.blocked_addresses > 0 {
         writeln!(text, "  {:>9}  addresses have to wait for guessing", status.blocked_addresses)
             .ok();
+    }
+}
+
+/// What the daily run of `relay doctor` found.
+fn checkup(text: &mut String, status: &Status, style: &Style) {
+    let Some(checkup) = &status.checkup else { return };
+    let ago = duration(status.time.saturating_sub(checkup.time));
+    head(text, style, &format!("relay doctor, {ago} ago"));
+    if checkup.advice.is_empty() {
+        writeln!(text, "  nothing to mend").ok();
+    }
+    for advice in &checkup.advice {
+        let colour = if advice.is_serious { style.bad } else { "" };
+        let end = if colour.is_empty() { "" } else { style.end };
+        writeln!(text, "  {colour}{}{end}", advice.found).ok();
+        if !advice.remedy.is_empty() {
+            writeln!(text, "    → {}", advice.remedy).ok();
+        }
     }
 }
 
