@@ -169,7 +169,7 @@ macro_rules! each_program {
     )*};
 }
 
-each_program!(dma, exim, msmtp, nullmailer, opensmtpd, postfix, s_nail);
+each_program!(dma, exim, msmtp, nullmailer, opensmtpd, postfix, s_nail, sendmail);
 
 #[test]
 fn a_snippet_says_what_is_missing() -> Result<()> {

@@ -59,7 +59,7 @@ fn words(output: &Output) -> String {
 
 impl Report {
     fn findings(&self) -> impl Iterator<Item = &Value> {
-        self.json["findings"].as_array().into_iter().flatten()
+        self.json.get("findings").and_then(Value::as_array).into_iter().flatten()
     }
 
     /// The fault was found with its remedy.

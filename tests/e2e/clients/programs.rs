@@ -15,7 +15,7 @@ pub struct Program {
     pub send: &'static str,
 }
 
-pub const PROGRAMS: [Program; 7] = [
+pub const PROGRAMS: [Program; 8] = [
     Program {
         name: "dma",
         package: "dma",
@@ -112,5 +112,23 @@ pub const PROGRAMS: [Program; 7] = [
         files: &[],
         before: "",
         send: "s-nail -v -S sendwait -S from=alice@example.org -s hello bob@example.net </message || true",
+    },
+    Program {
+        name: "sendmail",
+        package: "sendmail-bin",
+        asks_authorities: true,
+        files: &[],
+        before: "grep -q ^smmta: /etc/passwd || {
+                echo 'smmta:x:976:976::/var/lib/sendmail:/bin/false' >>/etc/passwd
+                echo 'smmta:x:976:' >>/etc/group
+                echo 'smmsp:x:975:975::/var/lib/sendmail:/bin/false' >>/etc/passwd
+                echo 'smmsp:x:975:' >>/etc/group; }
+            mkdir -p /var/spool/mqueue /var/run/sendmail/mta /var/lib/sendmail/host_status
+            touch /etc/mail/aliases
+            chmod 700 /var/spool/mqueue
+            touch /etc/mail/local-host-names /etc/mail/trusted-users
+            chmod 755 /etc/mail",
+        send: "/usr/libexec/sendmail/sendmail -Am -odi -v -f alice@example.org bob@example.net </message 2>&1 || true
+            cat /var/lib/sendmail/dead.letter 2>/dev/null || true",
     },
 ];

@@ -27,7 +27,7 @@ pub enum Trust {
 }
 
 /// The programs, in the order of the alphabet, and their texts.
-pub const TEMPLATES: [(&str, &str); 19] = [
+pub const TEMPLATES: [(&str, &str); 20] = [
     ("dma", include_str!("../../../../data/clients/dma.txt")),
     ("docker-mailserver", include_str!("../../../../data/clients/docker-mailserver.txt")),
     ("exim", include_str!("../../../../data/clients/exim.txt")),
@@ -44,6 +44,7 @@ pub const TEMPLATES: [(&str, &str); 19] = [
     ("proxmox", include_str!("../../../../data/clients/proxmox.txt")),
     ("python", include_str!("../../../../data/clients/python.txt")),
     ("s-nail", include_str!("../../../../data/clients/s-nail.txt")),
+    ("sendmail", include_str!("../../../../data/clients/sendmail.txt")),
     ("stalwart", include_str!("../../../../data/clients/stalwart.txt")),
     ("synology", include_str!("../../../../data/clients/synology.txt")),
     ("wordpress", include_str!("../../../../data/clients/wordpress.txt")),
