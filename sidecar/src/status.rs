@@ -143,6 +143,11 @@ pub struct Volume {
     pub name: String,
     pub size: u64,
     pub free: u64,
+    /// How many files there can be, and how many more; missing where there is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes_free: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -136,6 +136,9 @@ struct PostfixEvent<'a> {
 struct Volume {
     size: u64,
     free: u64,
+    /// How many files there can be in all, and how many more; 0 where the file system has no such bound.
+    inodes: u64,
+    inodes_free: u64,
 }
 
 impl Volume {
@@ -145,6 +148,8 @@ impl Volume {
             size: volume.f_blocks * volume.f_frsize,
             // Postfix is not root.
             free: volume.f_bavail * volume.f_frsize,
+            inodes: volume.f_files,
+            inodes_free: volume.f_favail,
         })
     }
 }
@@ -198,7 +203,7 @@ mod tests {
         let expires = UNIX_EPOCH + Duration::from_secs(7);
         let server = CertificateState { role: "server", expires, is_not_renewed: true };
         facts.certificates(vec![server]);
-        let volume = Some(Volume { size: 100, free: 40 });
+        let volume = Some(Volume { size: 100, free: 40, inodes: 9, inodes_free: 8 });
         let known = facts.known();
         let text = text(&QueueState { queues: Vec::new() }, &known, volume);
         let (_, postfix) = text.split_once('\n').unwrap();
@@ -206,7 +211,7 @@ mod tests {
             postfix,
             "{\"v\":2,\"event\":\"postfix\",\"time\":\"1970-01-01T00:00:05.000Z\",\
              \"version\":\"3.10.13\",\"lost\":3,\"certificates\":{\"server\":7},\"not_renewed\":[\"server\"],\
-             \"volume\":{\"size\":100,\"free\":40}}\n"
+             \"volume\":{\"size\":100,\"free\":40,\"inodes\":9,\"inodes_free\":8}}\n"
         );
     }
 }

@@ -13,6 +13,8 @@ pub struct DatabaseMetrics {
     max_readers: KnownGauges<()>,
     volume_free: KnownGauges<()>,
     volume_size: KnownGauges<()>,
+    inodes: KnownGauges<()>,
+    inodes_free: KnownGauges<()>,
 }
 
 impl DatabaseMetrics {
@@ -41,6 +43,14 @@ impl DatabaseMetrics {
                 "relay_database_volume_size_bytes",
                 "Size of the volume of the user database",
             )?,
+            inodes: gauge(
+                "relay_database_volume_inodes",
+                "Files that there can be on the volume of the user database; missing where there is no bound",
+            )?,
+            inodes_free: gauge(
+                "relay_database_volume_inodes_free",
+                "Files that there can still be on the volume of the user database",
+            )?,
         })
     }
 
@@ -53,5 +63,8 @@ impl DatabaseMetrics {
         self.max_readers.set((), usage.map(|usage| usage.max_readers));
         self.volume_free.set((), usage.map(|usage| usage.volume_free));
         self.volume_size.set((), usage.map(|usage| usage.volume_size));
+        let bounded = usage.filter(|usage| usage.inodes > 0);
+        self.inodes.set((), bounded.map(|usage| usage.inodes));
+        self.inodes_free.set((), bounded.map(|usage| usage.inodes_free));
     }
 }

@@ -68,8 +68,11 @@ pub fn run(options: DoctorOptions) -> Result<(), Failure> {
     drop(progress);
     // A lookup that was given up may still hold a thread of the system's resolver.
     runtime.shutdown_background();
-    let mut findings = checks::all(&facts);
-    findings.retain(|finding| options.only.is_empty() || options.only.contains(&finding.check));
+    let findings = checks::all(&facts);
+    let findings: Vec<Finding> = findings
+        .into_iter()
+        .filter(|finding| options.only.is_empty() || options.only.contains(&finding.check))
+        .collect();
     print(&findings, options.json)?;
     end(&findings)
 }

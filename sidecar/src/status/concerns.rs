@@ -193,14 +193,20 @@ fn certificates(status: &Status) -> impl Iterator<Item = Concern> {
 }
 
 fn volumes(status: &Status) -> impl Iterator<Item = Concern> {
-    status.volumes.iter().filter(|volume| volume.free * 100 < volume.size * FREE).map(|volume| {
-        let text = format!(
-            "The volume of the {} has {} of {} left. Make room, or mail is put off.",
-            volume.name,
-            bytes(volume.free),
-            bytes(volume.size)
-        );
-        concern(ConcernKind::VolumeFull, &volume.name, text)
+    let little = |free: u64, of: u64| free * 100 < of * FREE;
+    status.volumes.iter().filter_map(move |volume| {
+        let left = match (volume.inodes, volume.inodes_free) {
+            _ if little(volume.free, volume.size) => {
+                format!("{} of {} left", bytes(volume.free), bytes(volume.size))
+            }
+            (Some(inodes), Some(free)) if little(free, inodes) => {
+                format!("room for {free} more files only (inodes), of {inodes}")
+            }
+            _ => return None,
+        };
+        let text =
+            format!("The volume of the {} has {left}. Make room, or mail is put off.", volume.name);
+        Some(concern(ConcernKind::VolumeFull, &volume.name, text))
     })
 }
 

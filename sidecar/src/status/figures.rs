@@ -155,13 +155,17 @@ fn certificates(reading: &Reading) -> Vec<Certificate> {
 }
 
 fn volumes(reading: &Reading) -> Vec<Volume> {
-    let volume = |name: &str, size, free| {
-        let (size, free) = (reading.value(size)?, reading.value(free)?);
-        Some(Volume { name: name.to_owned(), size, free })
+    let volume = |name: &str, metrics: &str| {
+        let value = |what: &str| reading.value(&format!("{metrics}_volume_{what}"));
+        Some(Volume {
+            name: name.to_owned(),
+            size: value("size_bytes")?,
+            free: value("free_bytes")?,
+            inodes: value("inodes"),
+            inodes_free: value("inodes_free"),
+        })
     };
-    let queue = volume("queue", "relay_queue_volume_size_bytes", "relay_queue_volume_free_bytes");
-    let users =
-        volume("users", "relay_database_volume_size_bytes", "relay_database_volume_free_bytes");
+    let (queue, users) = (volume("queue", "relay_queue"), volume("users", "relay_database"));
     [queue, users].into_iter().flatten().collect()
 }
 

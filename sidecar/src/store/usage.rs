@@ -15,6 +15,9 @@ pub struct Usage {
     /// What is free on its volume.
     pub volume_free: u64,
     pub volume_size: u64,
+    /// Files that there can be on it, and can still be; 0 where there is no bound.
+    pub inodes: u64,
+    pub inodes_free: u64,
 }
 
 impl UserStore {
@@ -32,6 +35,8 @@ impl UserStore {
             readers: info.number_of_readers.into(),
             max_readers: info.maximum_number_of_readers.into(),
             volume_free: volume.f_bavail * volume.f_frsize,
+            inodes: volume.f_files,
+            inodes_free: volume.f_favail,
             volume_size: volume.f_blocks * volume.f_frsize,
         })
     }

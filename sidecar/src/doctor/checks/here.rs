@@ -8,7 +8,7 @@ use crate::doctor::finding::{Check, Finding};
 use crate::history::Entry;
 use crate::printable::Printable;
 use crate::status::Status;
-use crate::status::words::{bytes, number};
+use crate::status::words::{bytes, duration, number};
 
 /// Seconds; a receiver that sees a Date more wrong than this thinks less of the message, and TLS fails at days.
 const CLOCK_DRIFT: f64 = 60.0;
@@ -62,8 +62,16 @@ fn running(status: &Status) -> Vec<Finding> {
             format!("{} messages wait", number(waiting)),
         ));
     }
+    for certificate in &status.certificates {
+        let left = duration(certificate.expires.saturating_sub(status.time));
+        let subject = format!("{} certificate", certificate.role);
+        findings.push(Finding::ok(Check::Here, subject, format!("{left} left")));
+    }
     for volume in &status.volumes {
-        let text = format!("{} free", bytes(volume.free));
+        let text = match volume.inodes_free {
+            Some(files) => format!("{} and {} files free", bytes(volume.free), number(files)),
+            None => format!("{} free", bytes(volume.free)),
+        };
         findings.push(Finding::ok(Check::Here, format!("volume {}", volume.name), text));
     }
     findings.extend(gateway(status));

@@ -1,6 +1,8 @@
 //! What clients see on the ports of this relay. Pure.
 
-use crate::doctor::facts::{Certificate, Dialogue, Encrypted, Facts, NoGreeting, PortFacts};
+use crate::doctor::facts::{
+    Certificate, Dialogue, Encrypted, Facts, Greeting, NoGreeting, PortFacts,
+};
 use crate::doctor::finding::{Check, Finding};
 use crate::printable::Printable;
 
@@ -38,7 +40,9 @@ fn judge(host: &str, facts: &PortFacts) -> Vec<Finding> {
         }
     };
     if !SUBMISSION.contains(&facts.port) {
-        return vec![Finding::ok(Check::Ports, subject, "answers")];
+        let mut findings = vec![Finding::ok(Check::Ports, subject, "answers")];
+        findings.extend(dialogue.plain.as_ref().and_then(|greeting| other_name(host, greeting)));
+        return findings;
     }
     match &dialogue.tls {
         Some(Ok(encrypted)) => submission(host, &subject, encrypted),
@@ -53,6 +57,18 @@ fn judge(host: &str, facts: &PortFacts) -> Vec<Finding> {
         }
         None => vec![no_tls(subject, dialogue)],
     }
+}
+
+/// Postfix greets receivers with the name that it greets clients with.
+fn other_name(host: &str, greeting: &Greeting) -> Option<Finding> {
+    let name = greeting.reply.split(' ').nth(1).unwrap_or_default();
+    if host.is_empty() || name.eq_ignore_ascii_case(host) {
+        return None;
+    }
+    let name = Printable(name.as_bytes());
+    let found = format!("Postfix calls itself {name}, and RELAY_MYHOSTNAME is {host}");
+    let remedy = "docker compose up -d, so that both containers have the same .env; take POSTFIX_… names out of it";
+    Some(Finding::fail(Check::Name, host, found, remedy))
 }
 
 fn no_tls(subject: String, dialogue: &Dialogue) -> Finding {

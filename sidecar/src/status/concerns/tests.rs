@@ -31,7 +31,7 @@ fn certificate(role: &str, left: u64) -> Certificate {
 }
 
 fn volume(name: &str, free: u64) -> Volume {
-    Volume { name: name.into(), size: 100, free }
+    Volume { name: name.into(), size: 100, free, inodes: Some(1_000), inodes_free: Some(900) }
 }
 
 fn judged(mut status: Status) -> Status {
@@ -183,4 +183,13 @@ fn the_worst_comes_first_and_each_volume_and_certificate_by_itself() {
 #[test]
 fn kinds_are_listed_the_worst_first() {
     assert!(ConcernKind::ALL.is_sorted());
+}
+
+#[test]
+fn a_volume_without_room_for_files_is_full_too() {
+    let full = Volume { inodes_free: Some(99), ..volume("queue", 90) };
+    let status = Status { volumes: vec![full, volume("users", 90)], ..Status::default() };
+    let found: Vec<_> = volumes(&status).collect();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].text.contains("room for 99 more files only (inodes), of 1000"), "{found:?}");
 }

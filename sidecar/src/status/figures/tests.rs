@@ -101,7 +101,8 @@ fn volumes_and_versions_come_from_the_registry() {
         .gauge("relay_postfix_events_age_seconds", 4)
         .counter("relay_trouble_total", &[("service", "policy")], 0);
     let status = scene.status(5, Known::default());
-    let volume = Volume { name: "queue".into(), size: 100, free: 5 };
+    let volume =
+        Volume { name: "queue".into(), size: 100, free: 5, inodes: None, inodes_free: None };
     assert_eq!((status.volumes, status.postfix.up), (vec![volume], Some(true)));
     assert_eq!(status.concerns[0].what, "queue");
 }
