@@ -3,6 +3,7 @@
 
 mod alerts;
 mod answers;
+mod balancer;
 mod certificates;
 mod configuration;
 mod files;

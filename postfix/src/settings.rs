@@ -31,8 +31,8 @@ use reader::Reader;
 use smarthosts::NextHops;
 use variables::{
     ALERT_MAIL, ALLOW_UNSAFE_POSTFIX, ALLOWED_NETWORKS, DRAIN_SECONDS, ENABLE_SASL, ENABLE_TLS,
-    INET_PROTOCOLS, LOG_DETAIL, LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, RELAY_DOMAIN,
-    RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
+    INET_PROTOCOLS, LOG_DETAIL, LOG_FORMAT, LOG_REDACT, MESSAGE_SIZE_LIMIT, PROXY_PROTOCOL_FROM,
+    RELAY_DOMAIN, RELAY_MYHOSTNAME, TLS_CERT, TLS_KEY, TRUST_GATEWAY,
 };
 
 use crate::certificates::watcher::ServerTls;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub domain: String,
     pub allowed_networks: Vec<IpNet>,
     pub trust_gateway: bool,
+    /// Load balancers; empty if there is none.
+    pub proxy_from: Vec<IpNet>,
     /// Whether ports 587 and 465 offer a login.
     pub login: bool,
     pub tls: ServerTls,
@@ -123,6 +125,7 @@ fn read_settings(
     let domain = reader.parse(&RELAY_DOMAIN, hostname::full_name);
     let allowed_networks = reader.parse(&ALLOWED_NETWORKS, networks::parse_list);
     let trust_gateway = reader.boolean(&TRUST_GATEWAY);
+    let proxy_from = reader.parse(&PROXY_PROTOCOL_FROM, networks::parse_list).unwrap_or_default();
     let login = reader.boolean(&ENABLE_SASL);
     let tls = read_tls(reader);
     if login && tls == Some(ServerTls::Off) {
@@ -143,6 +146,7 @@ fn read_settings(
         hostname,
         allowed_networks: allowed_networks?,
         trust_gateway,
+        proxy_from,
         login,
         tls: tls?,
         next_hops,

@@ -33,6 +33,7 @@ mod parameters;
 mod passwords;
 mod postfix_log;
 mod prometheus;
+mod proxy_protocol;
 mod queue;
 mod reference_clients;
 mod sasl_protocol;

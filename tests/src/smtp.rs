@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 pub use reply::Reply;
 use wire::Wire;
+pub use wire::connect;
 
 use crate::namespace::Namespace;
 
@@ -38,7 +39,7 @@ pub struct Client {
 impl Client {
     /// Connects; the greeting is read with [`Client::reply`].
     pub fn connect(namespace: &Namespace, from: IpAddr, to: SocketAddr) -> Result<Self> {
-        let stream = namespace.enter(|| wire::connect(from, to))?;
+        let stream = namespace.enter(|| connect(from, to))?;
         Ok(Self { wire: Wire::new(stream) })
     }
 

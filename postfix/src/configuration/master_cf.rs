@@ -2,13 +2,14 @@
 
 use super::files::hop_password_table;
 use super::source::{Parameter, Source};
+use crate::balancer;
 use crate::certificates::watcher::ServerTls;
 use crate::settings::Settings;
 use crate::settings::environment::Problem;
 use crate::settings::next_hop::NextHop;
 use crate::settings::overrides::{Overrides, ServiceOverride};
 use crate::settings::variables::{
-    ENABLE_SASL, ENABLE_TLS, RELAYHOST_MAP, RELAYHOST_MAP_PASSWORDS, Variable,
+    ENABLE_SASL, ENABLE_TLS, PROXY_PROTOCOL_FROM, RELAYHOST_MAP, RELAYHOST_MAP_PASSWORDS, Variable,
 };
 
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Service {
 }
 
 const PORT_COLUMNS: &str = "n - n - - smtpd";
+const PROXY_COLUMNS: &str = "- - n - 200 smtpd";
 const HOP_COLUMNS: &str = "- - n - - smtp";
 
 /// The services behind the ports. Those for local delivery, address probes and lookup proxies are left
@@ -51,9 +53,27 @@ const SERVICES: &[(&str, &str, &str)] = &[
     ("postlog", "unix-dgram", "n - n - 1 postlogd"),
 ];
 
+/// The smtpd services behind the ports for load balancers, each like the port that it stands for. Their sockets are in the
+/// private folder, where only Postfix and relay-init come, and relay-init has checked who is there.
+fn behind_balancers(settings: &Settings, ports: &[Service]) -> Vec<Service> {
+    if settings.proxy_from.is_empty() {
+        return Vec::new();
+    }
+    let twin = |(port, of): &(u16, u16)| {
+        let like = ports.iter().find(|service| service.name == of.to_string())?;
+        let source = Source::Variables(vec![&PROXY_PROTOCOL_FROM]);
+        let mut service = Service::new(&balancer::service(*port), "unix", PROXY_COLUMNS, source);
+        service.set("smtpd_upstream_proxy_protocol", "haproxy", &[&PROXY_PROTOCOL_FROM]);
+        service.parameters.extend(like.parameters.iter().cloned());
+        Some(service)
+    };
+    balancer::PORTS.iter().filter_map(twin).collect()
+}
+
 /// Builds master.cf. An override replaces the parameter's line.
 pub fn build(settings: &Settings, overrides: &[ServiceOverride]) -> MasterCf {
     let mut services = ports(settings);
+    services.extend(behind_balancers(settings, &services));
     for (name, kind, columns) in SERVICES {
         services.push(Service::new(name, kind, columns, Source::Fixed));
         if *name == "smtp" {
@@ -194,7 +214,7 @@ impl std::fmt::Display for MasterCf {
     }
 }
 
-/// The ports that master listens on, from the text of any master.cf.
+/// The ports that have to be open, from the text of any master.cf: master's, and relay-init's for load balancers.
 pub fn listening_ports(text: &str) -> Vec<u16> {
     let services = text.lines().filter(|line| !line.starts_with([' ', '\t', '#']));
     services
@@ -202,6 +222,9 @@ pub fn listening_ports(text: &str) -> Vec<u16> {
             let mut fields = line.split_ascii_whitespace();
             let name = fields.next()?;
             let is_inet = fields.next()? == "inet";
+            if let Some(port) = balancer::port_of_service(name) {
+                return Some(port);
+            }
             let port = name.rsplit_once(':').map_or(name, |(_, port)| port);
             port.parse().ok().filter(|_| is_inet)
         })

@@ -191,7 +191,7 @@ fn draining(master_cf: &str) -> String {
             let (kind, program) = (fields.get(1).copied(), fields.get(7).copied());
             is_left_out = program == Some(QUEUE_MANAGER);
             options = match (kind, program) {
-                (Some("inet"), Some("smtpd")) => TURN_AWAY,
+                (Some("inet" | "unix"), Some("smtpd")) => TURN_AWAY,
                 (_, Some(DELIVERY | RECEPTION)) => LEAVE_SOON,
                 _ => &[],
             };

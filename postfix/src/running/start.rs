@@ -11,7 +11,6 @@ use super::programs::{self, MASTER, POSTSUPER, StopRequested, program};
 use super::signals::{Inbox, Signal};
 use super::supervise::{self, Ending, Watchers};
 use super::{addresses, children, clock, folders, leftovers, passwords};
-use crate::alerts;
 use crate::certificates::watcher::Watcher;
 use crate::configuration::Configuration;
 use crate::configuration::files::{self, MAIN_CF, MASTER_CF};
@@ -28,6 +27,7 @@ use crate::settings::Settings;
 use crate::settings::next_hop::NextHop;
 use crate::settings::smarthosts::NextHops;
 use crate::sidecar::{self, EVENTS_SOCKET, SASL_SOCKET};
+use crate::{alerts, balancer};
 
 /// Where Postfix's postlogd listens.
 const LOG_SOCKET: &str = "/var/spool/postfix/public/postlog";
@@ -61,6 +61,7 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
     files::write(Path::new(MAIN_CF), &configuration.main_cf(&host).to_string())?;
     files::write(Path::new(MASTER_CF), &configuration.master_cf().to_string())?;
     reschedule_messages();
+    listen_for_balancers(&configuration)?;
     let events =
         Events::to(PathBuf::from(EVENTS_SOCKET)).context("cannot create a datagram socket")?;
     let mut pump = start_pump(settings, events.clone()).context("cannot set up Postfix's log")?;
@@ -80,6 +81,15 @@ pub fn run(configuration: Configuration) -> anyhow::Result<Ending> {
         }
         other => other,
     }
+}
+
+/// Before Postfix starts, so that a port in use is told at once; who comes early finds no smtpd and is closed.
+fn listen_for_balancers(configuration: &Configuration) -> anyhow::Result<()> {
+    let settings = &configuration.settings;
+    let services = configuration.master_cf().services;
+    let ports: Vec<u16> =
+        services.iter().filter_map(|service| balancer::port_of_service(&service.name)).collect();
+    balancer::start(&settings.proxy_from, settings.protocols, &ports)
 }
 
 /// Logs what works, but the operator should know.

@@ -42,6 +42,11 @@ pub const TRUST_GATEWAY: Variable = Variable::new(
     "false",
     "let ALLOWED_NETWORKS include the container's gateway, which any stranger may seem to come from",
 );
+pub const PROXY_PROTOCOL_FROM: Variable = Variable::new(
+    "PROXY_PROTOCOL_FROM",
+    "",
+    "addresses and networks of load balancers, which may use ports 10025, 10587 and 10465 with the PROXY protocol",
+);
 pub const ENABLE_SASL: Variable =
     Variable::new("ENABLE_SASL", "true", "offer login on ports 587 and 465");
 pub const ENABLE_TLS: Variable = Variable::new(
@@ -160,6 +165,7 @@ pub const VARIABLES: &[&Variable] = &[
     &RELAY_DOMAIN,
     &ALLOWED_NETWORKS,
     &TRUST_GATEWAY,
+    &PROXY_PROTOCOL_FROM,
     &ENABLE_SASL,
     &ENABLE_TLS,
     &TLS_CERT,
@@ -188,6 +194,7 @@ pub const VARIABLES: &[&Variable] = &[
 
 /// Variables that only the sidecar reads. Both containers get the same `.env`, so these are no typos.
 const OF_THE_SIDECAR: &[&str] = &[
+    "DOCTOR_DAILY",
     "SMTP_USERNAME",
     "SMTP_PASSWORD",
     "SMTP_PASSWORD_FILE",

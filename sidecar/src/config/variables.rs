@@ -64,7 +64,8 @@ pub const VARIABLES: [Variable; 44] = [
 ];
 
 /// Variables that only relay-init reads. Both containers get the same `.env`, so these are not typos.
-pub const OF_RELAY_INIT: [&str; 26] = [
+pub const OF_RELAY_INIT: [&str; 27] = [
+    "PROXY_PROTOCOL_FROM",
     "RELAY_DOMAIN",
     "ENABLE_TLS",
     "TLS_CERT",
