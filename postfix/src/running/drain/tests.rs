@@ -5,7 +5,7 @@ fn ports_turn_clients_away_and_no_delivery_starts() {
     let text = draining(
         "# comment\n25 inet n - n - - smtpd\n465 inet n - n - - smtpd\n    -o a=b\n# more\n    -o \
          c=d\nqmgr unix n - n 300 1 qmgr\n    -o e=f\nsmtp unix - - n - - smtp\nshowq unix n - n \
-         - - showq\n26 inet n - n - - other",
+         - - showq\n26 inet n - n - - other\nproxy-10025 unix - - n - 200 smtpd",
     );
     let away: String = TURN_AWAY.iter().map(|option| format!("    -o {option}\n")).collect();
     assert_eq!(
@@ -13,7 +13,7 @@ fn ports_turn_clients_away_and_no_delivery_starts() {
         format!(
             "25 inet n - n - - smtpd\n{away}465 inet n - n - - smtpd\n    -o a=b\n    -o c=d\n\
              {away}smtp unix - - n - - smtp\n    -o max_idle=1s\nshowq unix n - n - - showq\n26 \
-             inet n - n - - other\n"
+             inet n - n - - other\nproxy-10025 unix - - n - 200 smtpd\n{away}"
         )
     );
 }
