@@ -38,6 +38,29 @@ fn a_user_added_by_hand_sends_on_both_ports() -> Result<()> {
     })
 }
 
+/// Docker's resolver, a file system that cannot be written to, and Postfix in another container.
+#[test]
+fn the_doctor_looks_at_postfix_from_its_own_container_and_sends_a_message() -> Result<()> {
+    with_a_stack(&TO_SINK, |stack| {
+        let doctor = ["relay", "doctor", "--only", "ports", "--only", "closed"];
+        let said = stack.exec("sidecar", &doctor)?;
+        for expected in [
+            "ok      port 587: TLS 1.3, with the relay's own certificate",
+            "ok      port 465: TLS 1.3, with the relay's own certificate",
+            "ok      port 25: refuses strangers",
+            "ok      port 587: refuses strangers",
+            "ok      port 465: refuses strangers",
+        ] {
+            assert!(said.contains(expected), "{expected:?} is not in {said}");
+        }
+        let send = ["relay", "doctor", "--send", "bob@example.net", "--from", "alice@example.org"];
+        let said = stack.exec("sidecar", &send)?;
+        assert!(said.contains("took it for bob@example.net: 250 "), "{said}");
+        assert_eq!(stack.arrived(1)?.len(), 1);
+        Ok(())
+    })
+}
+
 /// Postfix asks ICU for the ASCII form of a domain, and the image has only a part of ICU's data.
 #[test]
 fn an_internationalised_domain_is_looked_up_by_its_ascii_form() -> Result<()> {

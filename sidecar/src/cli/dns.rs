@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
+use super::doctor::parsed;
 use super::failure::{Exit, Failure};
 use super::options::DataFolder;
 use super::progress::Progress;
-use crate::access::senders::canonical_domain;
 use crate::config::{Config, DoctorConfig, ProcessEnvironment};
 use crate::control::protocol::line;
 use crate::dkim::key::NamedKey;
@@ -51,13 +51,7 @@ struct Listed {
 pub fn run(options: DnsOptions) -> Result<(), Failure> {
     let config = Config::doctor(&ProcessEnvironment)
         .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
-    let mut domains = Vec::new();
-    for text in &options.domains {
-        let domain = canonical_domain(text).filter(|domain| domain.contains('.'));
-        let mistake =
-            || Failure::new(Exit::BadName, format!("{text:?} is no domain: write example.org"));
-        domains.push(domain.ok_or_else(mistake)?);
-    }
+    let domains = parsed(&options.domains)?;
     let store = UserStore::open(&options.data.path).map_err(Failure::trouble)?;
     let (_, keys) = senders::domains(&store, &domains).map_err(Failure::trouble)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -34,13 +34,7 @@ const DAY: u64 = 86_400;
 pub fn run(options: DoctorOptions) -> Result<(), Failure> {
     let config = Config::doctor(&ProcessEnvironment)
         .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
-    let mut named = Vec::new();
-    for text in &options.domains {
-        let domain = canonical_domain(text).filter(|domain| domain.contains('.'));
-        let mistake =
-            || Failure::new(Exit::BadName, format!("{text:?} is no domain: write example.org"));
-        named.push(domain.ok_or_else(mistake)?);
-    }
+    let mut named = parsed(&options.domains)?;
     named.extend(config.sender_domains.iter().cloned());
     let store = UserStore::open(&options.data.path).map_err(Failure::trouble)?;
     let (domains, keys) = domains(&store, &named).map_err(Failure::trouble)?;
@@ -75,6 +69,16 @@ pub fn run(options: DoctorOptions) -> Result<(), Failure> {
         .collect();
     print(&findings, options.json)?;
     end(&findings)
+}
+
+/// Domains that were typed, as DNS has them.
+pub fn parsed(texts: &[String]) -> Result<Vec<String>, Failure> {
+    let domain = |text: &String| {
+        let domain = canonical_domain(text).filter(|domain| domain.contains('.'));
+        let mistake = || format!("{text:?} is no domain: write example.org");
+        domain.ok_or_else(|| Failure::new(Exit::BadName, mistake()))
+    };
+    texts.iter().map(domain).collect()
 }
 
 fn print(findings: &[Finding], json: bool) -> Result<(), Failure> {

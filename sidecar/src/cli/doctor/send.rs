@@ -23,12 +23,15 @@ use crate::doctor::gather::smtp::{self, Stream, Talk};
 use crate::doctor::gather::tls;
 use crate::history::{Entry, Event, Filter};
 use crate::password::{self, Arena};
-use crate::printable::Printable;
+use crate::printable::on_a_terminal;
 use crate::store::UserStore;
 use crate::user_name::UserName;
 use crate::users::{NewHash, User};
 
 const SUBMISSION: u16 = 587;
+/// How its logins are called.
+const PREFIX: &str = "relay-doctor-";
+const MOST_LEFTOVERS: usize = 50;
 /// How long the login would work if this command were killed.
 const LIFETIME: u64 = 600;
 /// Postfix's first try takes so long at worst: connections to several addresses of a receiver.
@@ -95,6 +98,20 @@ fn checked(text: &str) -> Option<String> {
         .map(|address| address.to_string())
 }
 
+/// Logins of runs that were killed. They have expired, and only clutter the list.
+fn remove_leftovers(store: &UserStore) {
+    // What cannot be read or removed now is there the next time, too.
+    for (name, user) in store.users_after(Some(PREFIX), MOST_LEFTOVERS).unwrap_or_default() {
+        let has_expired = |user: &User| user.expires.is_some_and(|expires| expires <= now());
+        if name.starts_with(PREFIX)
+            && user.is_ok_and(|user| has_expired(&user))
+            && let Ok(name) = UserName::parse(&name)
+        {
+            drop(store.remove(&name));
+        }
+    }
+}
+
 /// A user who may send as one address for a few minutes.
 fn guest<'a>(
     store: &'a UserStore,
@@ -104,9 +121,10 @@ fn guest<'a>(
     let cost = Config::cost(&ProcessEnvironment)
         .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
     let hash = password::hash(password, cost, &mut Arena::default()).map_err(Failure::trouble)?;
+    remove_leftovers(store);
     let mut number = [0; 4];
     getrandom::fill(&mut number).map_err(Failure::trouble)?;
-    let name = format!("relay-doctor-{:08x}", u32::from_be_bytes(number));
+    let name = format!("{PREFIX}{:08x}", u32::from_be_bytes(number));
     let name = UserName::parse(&name).map_err(Failure::trouble)?;
     let sender: SenderPattern =
         from.parse().map_err(|mistake: String| Failure::new(Exit::BadInput, mistake))?;
@@ -198,12 +216,7 @@ fn is_answer(entry: &Entry) -> bool {
 }
 
 fn told(entry: &Entry, recipient: &str) -> Result<(), Failure> {
-    let words = |text: &str| {
-        let words: Vec<_> =
-            text.split(' ').map(|word| Printable(word.as_bytes()).to_string()).collect();
-        words.join(" ")
-    };
-    let (hop, answer) = (words(&entry.next_hop), words(&entry.answer));
+    let (hop, answer) = (on_a_terminal(&entry.next_hop), on_a_terminal(&entry.answer));
     if entry.event == Event::Sent {
         let text = format!(
             "{hop} took it for {recipient}: {answer}\nlook whether it is among spam there\n"

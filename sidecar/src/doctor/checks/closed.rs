@@ -2,7 +2,7 @@
 
 use crate::doctor::facts::{Dialogue, Facts};
 use crate::doctor::finding::{Check, Finding};
-use crate::printable::Printable;
+use crate::printable::on_a_terminal;
 
 /// Takes no login: one on port 25 would invite everybody who guesses.
 const WITHOUT_LOGIN: u16 = 25;
@@ -31,8 +31,7 @@ fn login(subject: &str, port: u16, dialogue: &Dialogue) -> Option<Finding> {
 
 fn recipient(subject: &str, dialogue: &Dialogue, facts: &Facts) -> Finding {
     let reply = dialogue.recipient_reply.as_str();
-    let words = reply.split(' ').map(|word| Printable(word.as_bytes()).to_string());
-    let words = words.collect::<Vec<_>>().join(" ");
+    let words = on_a_terminal(reply);
     match (reply.chars().next(), facts.is_allowed) {
         (Some('5'), _) => Finding::ok(Check::Closed, subject, "refuses strangers"),
         (Some('2'), Some(address)) => {

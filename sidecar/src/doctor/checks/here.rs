@@ -6,7 +6,7 @@ use crate::answers::explain;
 use crate::doctor::facts::{Facts, HereFacts};
 use crate::doctor::finding::{Check, Finding};
 use crate::history::Entry;
-use crate::printable::Printable;
+use crate::printable::{Printable, on_a_terminal};
 use crate::status::Status;
 use crate::status::words::{bytes, duration, number};
 
@@ -106,10 +106,7 @@ fn causes(troubled: &[Entry]) -> Vec<Finding> {
         let meaning = match explained {
             Some(explanation) if explanation.receiver.is_empty() => explanation.meaning.to_owned(),
             Some(explanation) => format!("{}: {}", explanation.receiver, explanation.meaning),
-            None => {
-                let words = entry.answer.split(' ').map(|w| Printable(w.as_bytes()).to_string());
-                words.collect::<Vec<_>>().join(" ")
-            }
+            None => on_a_terminal(&entry.answer),
         };
         let remedy = explained.map_or_else(String::new, |found| found.remedy.to_owned());
         let id = Printable(entry.queue_id.as_bytes()).to_string();

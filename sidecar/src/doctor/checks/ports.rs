@@ -4,7 +4,7 @@ use crate::doctor::facts::{
     Certificate, Dialogue, Encrypted, Facts, Greeting, NoGreeting, PortFacts,
 };
 use crate::doctor::finding::{Check, Finding};
-use crate::printable::Printable;
+use crate::printable::{Printable, on_a_terminal};
 
 /// STARTTLS on one, TLS from the first byte on the other (RFC 8314).
 const SUBMISSION: [u16; 2] = [587, 465];
@@ -99,8 +99,7 @@ fn submission(host: &str, subject: &str, encrypted: &Encrypted) -> Vec<Finding> 
             Finding::ok(Check::Ports, subject, found)
         }
         Certificate::Bad(error) => {
-            let error = error.split(' ').map(|word| Printable(word.as_bytes()).to_string());
-            let error = error.collect::<Vec<_>>().join(" ");
+            let error = on_a_terminal(error);
             let remedy =
                 format!("a certificate for {host}, with its chain, in TLS_CERT and TLS_KEY");
             Finding::fail(

@@ -8,7 +8,7 @@ use mail_auth::spf::Spf;
 use crate::doctor::facts::{DomainFacts, Facts, SpfFacts, WayOut};
 use crate::doctor::finding::{Check, Finding};
 use crate::doctor::spf::{MOST_LOOKUPS, merged, outline, records};
-use crate::printable::Printable;
+use crate::printable::on_a_terminal;
 
 pub fn check(domain: &DomainFacts, facts: &Facts) -> Vec<Finding> {
     let name = domain.domain.as_str();
@@ -36,7 +36,7 @@ pub fn check(domain: &DomainFacts, facts: &Facts) -> Vec<Finding> {
     let unknown = outline(record).unknown;
     if unknown.is_some() || Spf::parse(record.as_bytes()).is_err() {
         let wrong = unknown.as_deref().unwrap_or(record);
-        let found = format!("the record has a mistake in it: {}", words(wrong));
+        let found = format!("the record has a mistake in it: {}", on_a_terminal(wrong));
         return vec![Finding::fail(Check::Spf, name, found, publish)];
     }
     let mut findings = Vec::new();
@@ -141,10 +141,4 @@ fn habits(name: &str, record: &str, publish: &str) -> Vec<Finding> {
         warn("uses ptr, which many receivers do not look at", "write ip4: or a: instead of ptr");
     }
     findings
-}
-
-/// A stranger's text, made safe for a terminal.
-fn words(text: &str) -> String {
-    let words = text.split(' ').map(|word| Printable(word.as_bytes()).to_string());
-    words.collect::<Vec<_>>().join(" ")
 }

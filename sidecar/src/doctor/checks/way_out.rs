@@ -2,7 +2,7 @@
 
 use crate::doctor::facts::{Certificate, Facts, NoGreeting, Receiver, Smarthost, WayOut};
 use crate::doctor::finding::{Check, Finding};
-use crate::printable::Printable;
+use crate::printable::on_a_terminal;
 
 pub fn check(facts: &Facts) -> Vec<Finding> {
     match &facts.way_out {
@@ -51,19 +51,13 @@ fn direct(receivers: &[Receiver]) -> Vec<Finding> {
 /// A receiver that answers with a refusal before it has heard a word knows this address.
 fn refusal(receiver: &Receiver) -> Option<Finding> {
     let Err(NoGreeting::Refused(reply)) = &receiver.greeting else { return None };
-    let reply = words(reply);
+    let reply = on_a_terminal(reply);
     let remedy = match crate::answers::explain(&reply) {
         Some(explanation) => explanation.to_string(),
         None => "see the lists below; the reply says what it wants".to_owned(),
     };
     let found = format!("{} refuses this server: {reply}", receiver.host);
     Some(Finding::warn(Check::WayOut, "port 25", found, remedy))
-}
-
-/// A peer's line, made safe for a terminal.
-fn words(text: &str) -> String {
-    let words = text.split(' ').map(|word| Printable(word.as_bytes()).to_string());
-    words.collect::<Vec<_>>().join(" ")
 }
 
 fn through(smarthost: &Smarthost) -> Vec<Finding> {
@@ -80,7 +74,7 @@ fn through(smarthost: &Smarthost) -> Vec<Finding> {
             return vec![Finding::fail(Check::WayOut, name, found, remedy)];
         }
         Err(NoGreeting::Refused(reply)) => {
-            let found = format!("refuses this server: {}", words(reply));
+            let found = format!("refuses this server: {}", on_a_terminal(reply));
             return vec![Finding::fail(
                 Check::WayOut,
                 name,
@@ -126,7 +120,7 @@ fn login(smarthost: &Smarthost) -> Finding {
             Finding::ok(Check::WayOut, name, "took the last message that it was given")
         }
         Some((false, answer)) => {
-            let answer = words(answer);
+            let answer = on_a_terminal(answer);
             let remedy = crate::answers::explain(&answer).map_or_else(
                 || "docker compose exec postfix relay-init queue list".to_owned(),
                 |e| e.to_string(),
