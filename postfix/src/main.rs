@@ -10,11 +10,13 @@ mod files;
 mod log;
 mod maillog;
 mod network;
+mod printable;
 mod queue;
 mod queue_id;
 mod running;
 mod settings;
 mod sidecar;
+mod smarthost;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ mod exit {
 ///
 /// Without a command, relay-init writes main.cf and master.cf, starts Postfix, and supervises it until
 /// the container stops. The commands are for `docker compose run` (render) and `docker compose exec`
-/// (healthcheck, queue).
+/// (healthcheck, queue, smarthost).
 #[derive(Debug, Parser)]
 #[command(version, after_help = SEE_LONG_HELP, after_long_help = variables_help() + EXIT_CODES)]
 struct Arguments {
@@ -70,6 +72,10 @@ enum Command {
     /// Healthy means that Postfix's master is running, every port is listening and the sidecar answers.
     /// Otherwise everything that is wrong is printed on one line. The check leaves no lines in the log.
     Healthcheck,
+    /// Try the login at each smarthost: connect, TLS, AUTH, QUIT; no mail is sent
+    ///
+    /// The certificate is checked as for mail, and without a good one the password is not sent. Exit 0 if every login works.
+    Smarthost,
     /// Show the queue, and hold, release, flush or delete messages in it
     ///
     /// Messages are selected by queue id and by filters such as --user or --older. A message is selected
@@ -89,6 +95,7 @@ fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Some(Command::Healthcheck) => healthcheck(),
         Some(Command::Queue(command)) => manage_queue(command),
+        Some(Command::Smarthost) => with_configuration(try_smarthosts),
         Some(Command::Render { explain: false }) => with_configuration(render),
         Some(Command::Render { explain: true }) => with_configuration(render_explained),
         None => with_configuration(run),
@@ -156,6 +163,18 @@ fn healthcheck() -> u8 {
     };
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
     code
+}
+
+fn try_smarthosts(configuration: Configuration) -> anyhow::Result<u8> {
+    let tried = smarthost::check(&configuration.settings);
+    if tried.is_empty() {
+        print("there is no smarthost: RELAYHOST is not set\n")?;
+    }
+    for smarthost::Tried { hop, outcome } in &tried {
+        let (Ok(text) | Err(text)) = outcome;
+        print(&format!("{hop}: {text}\n"))?;
+    }
+    Ok(if tried.iter().all(|tried| tried.outcome.is_ok()) { exit::OK } else { exit::FAILED })
 }
 
 fn manage_queue(command: queue::Command) -> u8 {

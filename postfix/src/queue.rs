@@ -7,7 +7,6 @@
 pub mod directory;
 mod entry;
 mod postfix;
-mod printable;
 mod records;
 pub mod state;
 mod table;
@@ -140,7 +139,11 @@ fn show(id: &str, body: bool, json: bool, now: SystemTime) -> anyhow::Result<boo
             print(&format!("{}\n", entry.to_json(now)))?;
         } else {
             let content = postfix::content(&entry.id, body)?;
-            print(&format!("{}\n{}", table::details(entry, now), printable::lines(&content)))?;
+            print(&format!(
+                "{}\n{}",
+                table::details(entry, now),
+                crate::printable::lines(&content)
+            ))?;
         }
     }
     report_missing(&selection, &entries)

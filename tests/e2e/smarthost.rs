@@ -64,6 +64,49 @@ fn relay_through<'lab>(
     Ok(relay)
 }
 
+/// Connect, TLS, AUTH, QUIT: what `relay-init smarthost` says of a right and a wrong password, and of a smarthost that cannot
+/// prove who it is.
+#[test]
+fn the_login_can_be_tried_without_sending_mail() -> Result<()> {
+    in_a_lab(|lab| {
+        let authority = Authority::new()?;
+        let (smarthost, _sink) = smarthost(lab, &authority)?;
+        let (namespace, _dns) = network_behind(lab)?;
+        let mut number = 0;
+        let mut tried = |relayhost: &str, password: &str, knows_authority: bool| {
+            number += 1;
+            let mut relay = lab
+                .relay_in(&format!("relay{number}"), &namespace)
+                .env("RELAYHOST", relayhost)
+                .env("RELAYHOST_USERNAME", "relay")
+                .env("RELAYHOST_PASSWORD", password)
+                .env("TLS_CA", "/certs/ca.pem")
+                .build()?;
+            let known = if knows_authority { &authority } else { &Authority::new()? };
+            known.write_certificate(&relay.certs().join("ca.pem"))?;
+            relay.start()?;
+            let output = relay.run_in_postfix(&["/usr/bin/relay-init", "smarthost"])?;
+            relay.kill()?;
+            let said = String::from_utf8(output.stdout)?;
+            anyhow::ensure!(!said.contains(password), "the password is shown: {said}");
+            Ok((output.status.success(), said))
+        };
+        for hop in ["[smarthost.test]:587", "[smarthost.test]:465"] {
+            let (works, said) = tried(hop, PASSWORD, true)?;
+            assert!(works && said == format!("{hop}: the login as relay works\n"), "{said}");
+            let (works, said) = tried(hop, "wrong-canary", true)?;
+            assert!(!works && said.contains("refuses the login as relay: 535 5.7.8"), "{said}");
+            let logins = smarthost.postfix()?.output().matches(" auth=").count();
+            let (works, said) = tried(hop, PASSWORD, false)?;
+            assert!(!works && said.contains("the password was not sent"), "{said}");
+            assert_eq!(smarthost.postfix()?.output().matches(" auth=").count(), logins);
+        }
+        let (works, said) = tried("[smarthost.test]:2526", PASSWORD, true)?;
+        assert!(!works && said.contains("Connection refused"), "{said}");
+        Ok(())
+    })
+}
+
 #[test]
 fn mail_goes_through_a_smarthost_that_demands_login() -> Result<()> {
     for (relayhost, by_file) in [

@@ -112,20 +112,26 @@ impl Postfix {
 
     /// Runs a program of the image inside the container, as `docker exec` does.
     pub fn exec(&self, program: &[&str]) -> Result<Output> {
-        let output = Command::new("nsenter")
-            .arg(format!("--target={}", self.init_id()?))
-            .args(["--mount", "--pid", "--net", "--root", "--wd=/", "--"])
-            .args(program)
-            .env_clear()
-            .env("PATH", PATH)
-            .output()
-            .with_context(|| format!("running {program:?} in the container"))?;
+        let output = self.run(program, &Vec::new())?;
         if !output.status.success() {
             let said = [output.stdout, output.stderr].concat();
             let complaint = String::from_utf8_lossy(&said);
             bail!("{program:?} ended with {}: {complaint}", output.status);
         }
         Ok(output)
+    }
+
+    /// The same with variables, as `docker compose exec` has those of the container, and however it ends.
+    pub fn run(&self, program: &[&str], environment: &Environment) -> Result<Output> {
+        Command::new("nsenter")
+            .arg(format!("--target={}", self.init_id()?))
+            .args(["--mount", "--pid", "--net", "--root", "--wd=/", "--"])
+            .args(program)
+            .env_clear()
+            .env("PATH", PATH)
+            .envs(environment.iter().cloned())
+            .output()
+            .with_context(|| format!("running {program:?} in the container"))
     }
 }
 

@@ -169,6 +169,11 @@ impl Relay<'_> {
         self.postfix.as_ref().context("Postfix is stopped")
     }
 
+    /// Runs a program in Postfix's container, with the settings of that.
+    pub fn run_in_postfix(&self, program: &[&str]) -> Result<Output> {
+        self.postfix()?.run(program, &self.settings.postfix)
+    }
+
     pub fn sidecar(&self) -> Result<&Sidecar> {
         self.sidecar.as_ref().context("the sidecar is stopped")
     }

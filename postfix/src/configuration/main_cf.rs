@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 pub use document::MainCf;
+pub use sending::PUBLIC_CAS;
 
 use super::host::Host;
 use super::source::{Parameter, Source};

@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use super::entry::Entry;
-use super::printable;
 use crate::answers::explain;
 use crate::log;
+use crate::printable;
 
 /// A table with columns as wide as needed, and below each message why it is waiting and, where
 /// the receiver's answer is a known one, what to do.

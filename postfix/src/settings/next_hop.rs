@@ -69,6 +69,10 @@ impl NextHop {
         }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn implicit_tls(&self) -> bool {
         self.port == IMPLICIT_TLS_PORT
     }

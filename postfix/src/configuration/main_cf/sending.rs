@@ -12,7 +12,7 @@ use crate::settings::variables::{
 };
 
 /// The public certificate authorities of Debian's ca-certificates.
-const PUBLIC_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub const PUBLIC_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The variables that decide the TLS level.
 const LEVEL: &[&Variable] = &[&RELAYHOST_TLS_LEVEL, &RELAYHOST, &RELAYHOST_USERNAME];

@@ -131,7 +131,8 @@ fn login(smarthost: &Smarthost) -> Finding {
         None => Finding::skipped(
             Check::WayOut,
             name,
-            "whether the login works is known after the first message: relay doctor --send you@example.com",
+            "the password is in Postfix's container alone; there, docker compose exec postfix relay-init smarthost tries the \
+             login",
         ),
     }
 }
