@@ -120,7 +120,7 @@ impl Door {
                 }
             };
             let peer = peer.ip().to_canonical();
-            if let Err(why) = self.admits(peer) {
+            if let Err(why) = self.admits(peer, gateways::untrusted_addresses) {
                 complaint.say(&format!("port {}: {peer} {why}; closed", self.port));
                 continue;
             }
@@ -143,12 +143,15 @@ impl Door {
     }
 
     /// Whether this is a balancer. A gateway never is, whatever the setting says: any stranger may seem to come from it.
-    fn admits(&self, peer: IpAddr) -> Result<(), &'static str> {
+    fn admits(
+        &self,
+        peer: IpAddr,
+        untrusted: impl FnOnce() -> io::Result<BTreeSet<IpAddr>>,
+    ) -> Result<(), &'static str> {
         if !self.from.iter().any(|network| network.contains(&peer)) {
             return Err("is not in PROXY_PROTOCOL_FROM");
         }
-        let untrusted: BTreeSet<IpAddr> =
-            gateways::untrusted_addresses().map_err(|_| "cannot be told from a gateway")?;
+        let untrusted = untrusted().map_err(|_| "cannot be told from a gateway")?;
         // This container's own addresses are in there, too; loopback is not.
         match untrusted.contains(&peer) {
             true => Err("is the container's gateway, and anybody may be behind that"),
@@ -219,9 +222,15 @@ mod tests {
             ("11.0.0.1", false),
             ("127.0.0.1", false),
             ("2001:db8::1", false),
+            // A gateway, in a network of the setting.
+            ("10.0.0.1", false),
         ] {
-            assert_eq!(door.admits(peer.parse().unwrap()).is_ok(), expected, "{peer}");
+            let untrusted = || Ok(BTreeSet::from([IpAddr::from([10, 0, 0, 1])]));
+            let admitted = door.admits(peer.parse().unwrap(), untrusted);
+            assert_eq!(admitted.is_ok(), expected, "{peer}");
         }
+        let unknown = || Err(io::Error::other("no such file"));
+        assert!(door.admits("10.1.2.3".parse().unwrap(), unknown).is_err());
     }
 
     #[test]
