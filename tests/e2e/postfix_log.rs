@@ -146,6 +146,18 @@ fn standard_output_may_be_a_pipe_a_socket_or_a_terminal() -> Result<()> {
     logs_into(output.into(), end)
 }
 
+/// Both write into one pipe here, and when it is full a line of relay-init's own may come in the middle of a burst of
+/// Postfix's lines.
+fn without_our_own(text: &str) -> String {
+    let mut rest = text;
+    let mut others = String::new();
+    while let Some((before, ours)) = rest.split_once("relay-init: ") {
+        others.push_str(before);
+        rest = ours.split_once('\n').map_or("", |(_, behind)| behind);
+    }
+    others + rest
+}
+
 #[test]
 fn mail_passes_and_no_delivery_line_is_lost_while_nobody_reads() -> Result<()> {
     in_a_lab(|lab| {
@@ -172,6 +184,7 @@ fn mail_passes_and_no_delivery_line_is_lost_while_nobody_reads() -> Result<()> {
         let status = relay.postfix.take().context("no Postfix")?.stop()?;
         assert!(status.success(), "relay-init ended with {status}");
         let text = text.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+        let text = without_our_own(&text);
         for number in 0..MESSAGES {
             let recipient = format!("to=<bob-{number}@example.net>");
             let is_sent = |line: &&str| line.contains(&recipient) && line.contains("status=sent");

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use relay_tests::lab::{SINK_RELAYHOST, in_a_lab};
 use relay_tests::sink::Manner;
+use relay_tests::wait::{A_WHILE, until};
 
 use super::setup::{World, in_world, relay};
 use super::words;
@@ -17,13 +18,15 @@ fn a_message_is_followed_to_the_receivers_answer() -> Result<()> {
         relay.add_user("alice", "correct horse battery")?;
         relay.manage_user(&["set", "alice", "--sender", "alice@example.org"], "")?;
         // Of a run that was killed long ago, and an operator's own.
-        for (name, expires) in
-            [("relay-doctor-0000beef", "2020-01-01"), ("relay-doctor-mine", "never")]
-        {
+        for (name, expires) in [("relay-doctor-0000beef", "1s"), ("relay-doctor-mine", "never")] {
             relay.add_user(name, "correct horse battery")?;
             let set = relay.user(&["set", name, "--expires", expires], "")?;
             ensure!(set.status.success(), "{name}: {}", words(&set));
         }
+        until("a login to expire", A_WHILE, || {
+            let shown = relay.manage_user(&["show", "relay-doctor-0000beef"], "").ok()?;
+            shown.contains("expired").then_some(())
+        })?;
         let send = ["doctor", "--send", "bob@example.net", "--at", "192.0.2.1"];
 
         let output = relay.place().run(&send, "")?;
