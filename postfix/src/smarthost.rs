@@ -68,7 +68,7 @@ fn try_one(hop: &NextHop, ca: &Path, hostname: &str) -> Result<String, String> {
         talk.ehlo(hostname).map_err(words)?;
         let reply = talk.say("STARTTLS").map_err(words)?;
         if reply.code != 220 {
-            return Err(format!("does not turn TLS on: {}", said(&reply)));
+            return Err(format!("does not turn TLS on: {}", reply.text()));
         }
         let stream = tls::over(talk.into_inner(), &hop.host(), trust);
         let stream = stream.map_err(|error| not_trusted(&error))?;
@@ -130,11 +130,7 @@ fn log_in<S: Read + Write>(mut talk: Talk<S>, login: &Login, hostname: &str) -> 
 }
 
 fn refused(login: &Login, reply: &Reply) -> String {
-    let answer = said(reply);
+    let answer = reply.text();
     let explained = explain(&answer).map(|found| format!("\n  → {found}")).unwrap_or_default();
     format!("refuses the login as {}: {answer}{explained}", login.username)
-}
-
-fn said(reply: &Reply) -> String {
-    printable::line(&format!("{} {}", reply.code, reply.lines.join(" ")))
 }

@@ -51,6 +51,13 @@ pub struct Answer<T> {
     pub name_exists: bool,
 }
 
+impl<T> Answer<T> {
+    /// Of a name that does not exist.
+    pub fn nothing() -> Self {
+        Self { records: Vec::new(), name_exists: false }
+    }
+}
+
 pub type Found<T> = Result<Answer<T>, DnsTrouble>;
 
 /// A mail exchanger: its preference and name.
@@ -94,15 +101,11 @@ impl Dns {
         Ok(Self(builder.build().map_err(trouble)?))
     }
 
-    /// Every TXT record at a name; none when DNS says that there is none.
+    /// The TXT records at a name.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
-    pub async fn records(&self, name: &str) -> Result<Vec<Txt>, DnsTrouble> {
-        self.txt(name).await.map(|answer| answer.records)
-    }
-
+    /// When there is no answer; so for all that follow.
     pub async fn txt(&self, name: &str) -> Found<Txt> {
         let texts = |data: &RData| match data {
             RData::TXT(txt) => Some(txt.txt_data.iter().map(|s| s.to_vec()).collect()),
@@ -181,7 +184,7 @@ impl Dns {
                 Ok(Answer { records, name_exists: true })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
-                ResponseCode::NXDomain => Ok(Answer { records: Vec::new(), name_exists: false }),
+                ResponseCode::NXDomain => Ok(Answer::nothing()),
                 ResponseCode::NoError => Ok(Answer { records: Vec::new(), name_exists: true }),
                 code => Err(DnsTrouble::of(name, &NetError::Dns(DnsError::ResponseCode(code)))),
             },

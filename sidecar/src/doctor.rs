@@ -5,6 +5,7 @@
 pub mod blocklists;
 pub mod changes;
 pub mod checks;
+pub mod dmarc;
 pub mod facts;
 pub mod finding;
 pub mod gather;

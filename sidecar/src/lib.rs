@@ -40,5 +40,6 @@ pub mod shutdown;
 pub mod signing;
 pub mod status;
 pub mod store;
+pub mod tls_client;
 pub mod user_name;
 pub mod users;

@@ -42,8 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), Failure> {
-    let config = Config::read(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
+    let config = Config::read(&ProcessEnvironment)?;
     let log = logging::start(config.log);
     raise_file_limit();
     // One thread for all sessions: each step of a login or a message takes microseconds, and waking

@@ -19,13 +19,6 @@ fn builder(lab: &Lab) -> Builder<'_> {
     lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
 }
 
-/// The lines for a zone file that `relay dkim show` prints.
-fn records(relay: &Relay<'_>, domain: &str) -> Result<String> {
-    let shown = relay.manage_dkim(&["show", domain])?;
-    let lines: Vec<&str> = shown.lines().filter(|line| line.contains(" IN TXT (")).collect();
-    Ok(lines.join("\n"))
-}
-
 /// The selectors of a domain's keys: RSA, then Ed25519, as `relay dkim list` has them.
 fn selector(relay: &Relay<'_>, domain: &str, algorithm: &str) -> Result<String> {
     let list = relay.manage_dkim(&["list"])?;
@@ -47,7 +40,7 @@ fn signing_relay<'lab>(
     }
     let zones: Vec<(&str, String)> = domains
         .iter()
-        .map(|domain| Ok((*domain, records(&relay, domain)?)))
+        .map(|domain| Ok((*domain, relay.dkim_records(domain)?)))
         .collect::<Result<_>>()?;
     let zones: Vec<(&str, &str)> =
         zones.iter().map(|(zone, text)| (*zone, text.as_str())).collect();

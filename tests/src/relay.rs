@@ -200,6 +200,13 @@ impl Relay<'_> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// The lines for a zone file that `relay dkim show` prints.
+    pub fn dkim_records(&self, domain: &str) -> Result<String> {
+        let shown = self.manage_dkim(&["show", domain])?;
+        let lines: Vec<&str> = shown.lines().filter(|line| line.contains(" IN TXT (")).collect();
+        Ok(lines.join("\n"))
+    }
+
     /// Runs `relay user …` with a password on its standard input.
     pub fn user(&self, arguments: &[&str], password: &str) -> Result<Output> {
         if !password.is_empty() {

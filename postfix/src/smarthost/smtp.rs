@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 
+use crate::printable;
+
 /// Bytes of a line (RFC 5321 4.5.3.1.5 has 512), and lines of a reply.
 const LONGEST_LINE: usize = 2_000;
 const MOST_LINES: usize = 60;
@@ -19,6 +21,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// On one line, made safe for a terminal.
+    pub fn text(&self) -> String {
+        printable::line(&format!("{} {}", self.code, self.lines.join(" ")))
+    }
+
     /// The mechanisms that an answer to EHLO offers, in capital letters (RFC 4954 3).
     pub fn mechanisms(&self) -> Vec<String> {
         let of_line = |line: &String| {
@@ -95,8 +102,7 @@ fn wanted(code: u16, reply: Reply) -> io::Result<Reply> {
     if reply.code == code {
         return Ok(reply);
     }
-    let text = format!("{} {}", reply.code, reply.lines.join(" "));
-    Err(io::Error::other(crate::printable::line(&text)))
+    Err(io::Error::other(reply.text()))
 }
 
 #[cfg(test)]

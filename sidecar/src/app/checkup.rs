@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Alerts;
@@ -66,10 +67,13 @@ impl Daily {
     }
 
     async fn look(&self, before: Memory) -> Memory {
-        let (domains, keys) = match senders::domains(&self.store, &self.config.sender_domains) {
+        // Thousands of users are read, and nobody who logs in shall wait for that.
+        let (store, named) = (self.store.clone(), self.config.sender_domains.clone());
+        let found = spawn_blocking(move || senders::domains(&store, &named)).await;
+        let (domains, keys) = match found.map_err(|error| error.to_string()).and_then(words) {
             Ok(found) => found,
             Err(error) => {
-                tracing::error!(%error, "relay doctor's daily run cannot read the database");
+                tracing::error!(error, "relay doctor's daily run cannot read the database");
                 return Memory { time: now(), ..before };
             }
         };
@@ -90,10 +94,21 @@ impl Daily {
         let memory = Memory { time: now(), findings };
         self.tell(&before.findings, &memory.findings);
         self.show(&memory);
-        if let Err(error) = write(&self.folder, &memory) {
-            tracing::warn!(%error, "what relay doctor found is not kept; after a restart it is told again");
-        }
+        self.keep(&memory).await;
         memory
+    }
+
+    async fn keep(&self, memory: &Memory) {
+        // Only maps with keys other than strings can fail, and there is none.
+        let text = serde_json::to_vec(memory).unwrap_or_default();
+        let folder = self.folder.clone();
+        let kept = spawn_blocking(move || write(&folder, &text)).await;
+        if let Err(error) = kept.map_err(|error| error.to_string()).and_then(words) {
+            tracing::warn!(
+                error,
+                "what relay doctor found is not kept; after a restart it is told again"
+            );
+        }
     }
 
     fn tell(&self, before: &[Finding], found: &[Finding]) {
@@ -144,8 +159,12 @@ fn read(folder: &Path) -> Memory {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-fn write(folder: &Path, memory: &Memory) -> io::Result<()> {
+fn write(folder: &Path, text: &[u8]) -> io::Result<()> {
     let (file, part) = (folder.join(FILE), folder.join(format!("{FILE}.part")));
-    fs::write(&part, serde_json::to_vec(memory)?)?;
+    fs::write(&part, text)?;
     fs::rename(part, file)
+}
+
+fn words<T>(done: Result<T, impl ToString>) -> Result<T, String> {
+    done.map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use super::failure::{Exit, Failure};
 use super::listing::written;
 use super::options::SearchOptions;
+use crate::config::{Environment as _, ProcessEnvironment};
 use crate::control::protocol::{Answer, Question, line};
 use crate::history::{Excerpt, Filter};
 use crate::status::{Flow, Status};
@@ -89,6 +90,12 @@ pub fn alert_test(folder: &Path) -> Result<(), Failure> {
 pub fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
     written(output.write_all(bytes).and_then(|()| output.flush()))
+}
+
+/// Whether a person reads, and wants colours (no-color.org).
+pub fn wants_colours() -> bool {
+    let refused = ProcessEnvironment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_terminal() && !refused
 }
 
 /// Whether colours and a live view make sense.

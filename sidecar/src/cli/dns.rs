@@ -49,8 +49,7 @@ struct Listed {
 ///
 /// When a record is missing or another one is there.
 pub fn run(options: DnsOptions) -> Result<(), Failure> {
-    let config = Config::doctor(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
+    let config = Config::doctor(&ProcessEnvironment)?;
     let domains = parsed(&options.domains)?;
     let store = UserStore::open(&options.data.path).map_err(Failure::trouble)?;
     let (_, keys) = senders::domains(&store, &domains).map_err(Failure::trouble)?;
@@ -94,13 +93,10 @@ async fn look(
         only: vec![Check::Name, Check::Spf, Check::Dkim, Check::Dmarc, Check::Ports],
         quick: false,
     };
-    let mut tlsa = Vec::new();
-    for port in [465, 587] {
-        let name = format!("_{port}._tcp.{host}");
-        let found = dns.tlsa(&name).await;
-        tlsa.push((name, found));
-    }
-    let facts = Box::pin(gather::facts(questions)).await;
+    let [first, second] = [465, 587].map(|port| format!("_{port}._tcp.{host}"));
+    let (facts, first_pins, second_pins) =
+        tokio::join!(Box::pin(gather::facts(questions)), dns.tlsa(&first), dns.tlsa(&second));
+    let tlsa = [(first, first_pins), (second, second_pins)];
     let listed = facts.domains.iter().map(|domain| Listed {
         domain: domain.domain.clone(),
         records: records::of(&facts, domain, keys, &tlsa),

@@ -3,17 +3,16 @@
 mod command;
 mod send;
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 
 pub use command::DoctorOptions;
 
-use super::console::ask;
+use super::console::{ask, wants_colours};
 use super::failure::{Exit, Failure};
 use super::progress::Progress;
 use crate::access::senders::canonical_domain;
 use crate::clock::now;
-use crate::config::{Config, DoctorConfig, Environment as _, ProcessEnvironment};
+use crate::config::{Config, DoctorConfig, ProcessEnvironment};
 use crate::control::protocol::{Answer, Question, line};
 use crate::doctor::checks;
 use crate::doctor::finding::{Finding, State, Verdict};
@@ -32,8 +31,7 @@ const DAY: u64 = 86_400;
 ///
 /// When something is not as it should be: the exit code says how bad the worst of it is.
 pub fn run(options: DoctorOptions) -> Result<(), Failure> {
-    let config = Config::doctor(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
+    let config = Config::doctor(&ProcessEnvironment)?;
     let mut named = parsed(&options.domains)?;
     named.extend(config.sender_domains.iter().cloned());
     let store = UserStore::open(&options.data.path).map_err(Failure::trouble)?;
@@ -62,11 +60,9 @@ pub fn run(options: DoctorOptions) -> Result<(), Failure> {
     drop(progress);
     // A lookup that was given up may still hold a thread of the system's resolver.
     runtime.shutdown_background();
-    let findings = checks::all(&facts);
-    let findings: Vec<Finding> = findings
-        .into_iter()
-        .filter(|finding| options.only.is_empty() || options.only.contains(&finding.check))
-        .collect();
+    let mut findings = checks::all(&facts);
+    // Some facts serve several checks.
+    findings.retain(|finding| options.only.is_empty() || options.only.contains(&finding.check));
     print(&findings, options.json)?;
     end(&findings)
 }
@@ -86,9 +82,7 @@ fn print(findings: &[Finding], json: bool) -> Result<(), Failure> {
         let can_mail_arrive = Verdict::of(findings);
         return super::console::print(&line(&Report { can_mail_arrive, findings }));
     }
-    let wants_colours = std::io::stdout().is_terminal()
-        && ProcessEnvironment.get("NO_COLOR").is_none_or(|value| value.is_empty());
-    super::console::print(table(findings, Colours(wants_colours)).as_bytes())
+    super::console::print(table(findings, Colours(wants_colours())).as_bytes())
 }
 
 /// The exit code is of the worst.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::config::Mistakes;
 use crate::store::ChangeError;
 
 /// What the process tells its caller; README has the list.
@@ -52,6 +53,12 @@ impl Failure {
     /// For what is wrong with the system.
     pub fn trouble(error: impl ToString) -> Self {
         Self::new(Exit::Trouble, error)
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::new(Exit::BadSetting, format!("bad settings:\n{mistakes}"))
     }
 }
 

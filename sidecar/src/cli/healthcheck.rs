@@ -17,8 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Succeeds when the process says that it is ready.
 pub fn run() -> Result<(), Failure> {
-    let (endpoint, is_encrypted) = Config::readyz(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
+    let (endpoint, is_encrypted) = Config::readyz(&ProcessEnvironment)?;
     let answer = match &endpoint {
         Endpoint::Unix(path) => ask_unix(path, is_encrypted),
         Endpoint::Inet(address) => ask_tcp(&reachable(address), is_encrypted),

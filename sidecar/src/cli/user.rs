@@ -216,11 +216,11 @@ fn disable(store: &UserStore, name: &UserName) -> Result<String, Failure> {
 }
 
 fn cost() -> Result<Cost, Failure> {
-    Config::cost(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))
+    Ok(Config::cost(&ProcessEnvironment)?)
 }
 
-fn hash(new: &NewPassword) -> Result<NewHash, Failure> {
+/// The hash of a new password, at the cost that is set.
+pub fn hash(new: &NewPassword) -> Result<NewHash, Failure> {
     let hash = password::hash(&new.password, cost()?, &mut Arena::default());
     let hash = hash.map_err(Failure::trouble)?;
     Ok(NewHash { hash, unguessable: is_unguessable(&new.password) })

@@ -14,6 +14,11 @@ use super::key::Algorithm;
 /// A TXT record: its strings, as DNS keeps them.
 pub type Txt = Vec<Vec<u8>>;
 
+/// The value of a record: its strings joined, without anything between (RFC 6376 section 3.6.2.2, RFC 7208 section 3.3).
+pub fn text(record: &Txt) -> String {
+    String::from_utf8_lossy(&record.concat()).into_owned()
+}
+
 /// Something to know about a published record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
@@ -87,7 +92,7 @@ pub fn compare(records: &[Txt], algorithm: Algorithm, public: &[u8]) -> Vec<Find
         [record] => record,
         several => return vec![Finding::SeveralRecords(several.len())],
     };
-    let value = String::from_utf8_lossy(&record.concat()).into_owned();
+    let value = text(record);
     if value.contains(['"', '\\']) {
         return vec![Finding::QuotesInside];
     }

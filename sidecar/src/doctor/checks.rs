@@ -11,8 +11,6 @@ mod ports;
 mod spf;
 mod way_out;
 
-pub use dmarc::records as dmarc_records;
-
 use super::facts::Facts;
 use super::finding::Finding;
 

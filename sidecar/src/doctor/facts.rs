@@ -23,6 +23,14 @@ pub struct Facts {
     pub here: Option<HereFacts>,
 }
 
+impl Facts {
+    /// The addresses that mail may come from.
+    pub fn sending(&self) -> Vec<IpAddr> {
+        let of_name = self.name.iter().flat_map(|name| &name.addresses);
+        of_name.map(|address| address.address).collect()
+    }
+}
+
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -38,6 +46,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What stands in EHLO; an address literal would be refused more often than any name.
+    pub fn greeting_name(&self) -> &str {
+        if self.hostname.is_empty() { "localhost" } else { &self.hostname }
+    }
+
     pub fn sends_over_ipv6(&self) -> bool {
         self.inet_protocols != "ipv4"
     }
@@ -50,6 +63,20 @@ pub struct NameFacts {
     pub v6: Found<Ipv6Addr>,
     /// Of every address that mail may come from: those of the name, and those that receivers saw.
     pub addresses: Vec<AddressFacts>,
+}
+
+impl NameFacts {
+    /// Every address of the name in DNS.
+    pub fn published(&self) -> Vec<IpAddr> {
+        published(&self.v4, &self.v6)
+    }
+}
+
+/// Every address in two answers.
+pub fn published(v4: &Found<Ipv4Addr>, v6: &Found<Ipv6Addr>) -> Vec<IpAddr> {
+    let v4 = v4.iter().flat_map(|found| &found.records).copied().map(IpAddr::V4);
+    let v6 = v6.iter().flat_map(|found| &found.records).copied().map(IpAddr::V6);
+    v4.chain(v6).collect()
 }
 
 #[derive(Debug)]
@@ -182,7 +209,7 @@ pub struct Dialogue {
     pub recipient_reply: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encrypted {
     pub greeting: Greeting,
     /// Such as `TLS 1.3`.
@@ -193,9 +220,8 @@ pub struct Encrypted {
 }
 
 /// A certificate held against the authorities that everybody knows and the name that it should have.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificate {
-    #[default]
     Good,
     /// Nobody but its owner stands behind it.
     SelfSigned,

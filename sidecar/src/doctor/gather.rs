@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::blocklists;
-use super::facts::{Facts, HereFacts, ListAnswer, NameFacts, Settings, WayOut};
+use super::facts::{Facts, HereFacts, ListAnswer, NameFacts, Settings, WayOut, published};
 use super::finding::Check;
 use crate::access::networks::Networks;
 use crate::dkim::key::NamedKey;
@@ -39,7 +39,7 @@ pub struct Questions {
     pub domains: Vec<String>,
     /// Keys of those domains and their parents.
     pub keys: Vec<NamedKey>,
-    /// Where Postfix's ports are; empty if they are not looked at.
+    /// Where Postfix's ports are.
     pub postfix: String,
     pub allowed: Networks,
     /// How the running relay is, and its deliveries of late.
@@ -72,17 +72,20 @@ pub async fn facts(questions: Questions) -> Facts {
         questions.wants_any(&[Check::Bounces, Check::Spf, Check::Dkim, Check::Dmarc]);
     let wants_way = (questions.wants(Check::WayOut) || wants_name) && !questions.quick;
     let wants_ports = questions.wants_any(&[Check::Ports, Check::Closed]);
+    let wants_here = questions.wants(Check::Here);
     let host = questions.settings.hostname.clone();
     let (forward, way_out, mut domains, (ports, is_allowed), clock, resolver) = tokio::join!(
         wanted(wants_name, names::forward(&dns, &host)),
         wanted(wants_way, way_out::look(&dns, &questions)),
         if_wanted(wants_domains, domains::look(&dns, &questions.domains, &questions.keys)),
         if_wanted(wants_ports, ports::look(&questions)),
-        wanted(questions.wants(Check::Here) && !questions.quick, clock::ahead(&dns)),
-        wanted(questions.wants(Check::Here), names::validates(&dns)),
+        wanted(wants_here && !questions.quick, clock::ahead(&dns)),
+        wanted(wants_here, names::validates(&dns)),
     );
     let seen = way_out.as_ref().map(seen).unwrap_or_default();
-    let addresses = sending(forward.as_ref(), &seen);
+    // Mail may come from where a receiver saw it come from, and from where the name is.
+    let of_name = forward.iter().flat_map(|(v4, v6)| published(v4, v6));
+    let addresses: BTreeSet<IpAddr> = seen.iter().copied().chain(of_name).collect();
     let (reverse, lists, ()) = tokio::join!(
         names::reverse(&dns, &addresses, &seen),
         if_wanted(
@@ -92,27 +95,28 @@ pub async fn facts(questions: Questions) -> Facts {
         domains::evaluate(&dns, &mut domains, &addresses, &host),
     );
     let name = forward.map(|(v4, v6)| NameFacts { v4, v6, addresses: reverse });
-    let (status, troubled) = match questions.daemon {
-        Ok((status, entries)) => (Ok(status), way_out::troubled(entries)),
-        Err(error) => (Err(error), Vec::new()),
-    };
-    let here = HereFacts { status: Some(status), troubled, clock, resolver };
-    let here = (questions.only.is_empty() || questions.only.contains(&Check::Here)).then_some(here);
+    let here = wants_here.then(|| here(questions.daemon, clock, resolver));
     let settings = questions.settings;
     Facts { settings, name, way_out, domains, lists, ports, is_allowed, here }
 }
 
 /// Without a resolver, only what is in this container can be looked at.
 fn without_dns(questions: Questions, error: &DnsTrouble) -> Facts {
-    let none = || Err(error.clone());
     let name = NameFacts { v4: Err(error.clone()), v6: Err(error.clone()), addresses: Vec::new() };
-    let (status, troubled) = match questions.daemon {
+    let here = Some(here(questions.daemon, None, Some(Err(error.to_string()))));
+    Facts { settings: questions.settings, name: Some(name), here, ..Facts::default() }
+}
+
+fn here(
+    daemon: Result<(Box<Status>, Vec<Entry>), String>,
+    clock: Option<Result<f64, String>>,
+    resolver: Option<Result<bool, String>>,
+) -> HereFacts {
+    let (status, troubled) = match daemon {
         Ok((status, entries)) => (Ok(status), way_out::troubled(entries)),
         Err(error) => (Err(error), Vec::new()),
     };
-    let resolver = Some(none().map_err(|error: DnsTrouble| error.to_string()));
-    let here = Some(HereFacts { status: Some(status), troubled, clock: None, resolver });
-    Facts { settings: questions.settings, name: Some(name), here, ..Facts::default() }
+    HereFacts { status: Some(status), troubled, clock, resolver }
 }
 
 async fn wanted<T>(is_wanted: bool, asking: impl Future<Output = T>) -> Option<T> {
@@ -142,18 +146,6 @@ fn seen(way_out: &WayOut) -> BTreeSet<IpAddr> {
         // What a smarthost sees is of no importance to receivers.
         WayOut::Smarthost(_) => BTreeSet::new(),
     }
-}
-
-fn sending(
-    forward: Option<&(Found<std::net::Ipv4Addr>, Found<std::net::Ipv6Addr>)>,
-    seen: &BTreeSet<IpAddr>,
-) -> BTreeSet<IpAddr> {
-    let mut addresses = seen.clone();
-    if let Some((v4, v6)) = forward {
-        addresses.extend(v4.iter().flat_map(|found| &found.records).copied().map(IpAddr::V4));
-        addresses.extend(v6.iter().flat_map(|found| &found.records).copied().map(IpAddr::V6));
-    }
-    addresses
 }
 
 /// One query to each list for each address, and for each name.

@@ -1,16 +1,13 @@
 //! What to publish in DNS, and what of it is there. Pure.
 
-use std::net::IpAddr;
-
 use mail_auth::common::parse::TxtRecordParser as _;
 use mail_auth::dmarc::Dmarc;
 use serde::Serialize;
 
-use super::checks::dmarc_records;
+use super::dmarc;
 use super::facts::{DomainFacts, Facts, WayOut};
 use super::spf::{merged, outline, records as spf_records};
 use crate::dkim::key::NamedKey;
-use crate::dkim::published::Txt;
 use crate::dkim::record::{Record, txt_line};
 use crate::dns::Found;
 
@@ -77,7 +74,7 @@ pub fn of(
 ) -> Vec<Row> {
     let mut rows = vec![mx(domain), spf(facts, domain)];
     rows.extend(dkim(domain, keys));
-    rows.push(dmarc(domain));
+    rows.push(policy(domain));
     rows.extend(host(facts));
     rows.extend(pins(facts, tlsa));
     rows.extend(reverse(facts));
@@ -115,7 +112,7 @@ fn spf(facts: &Facts, domain: &DomainFacts) -> Row {
         );
         return unknown(name, "TXT", why);
     }
-    let addresses = addresses(facts);
+    let addresses = facts.sending();
     if addresses.is_empty() {
         return unknown(
             name,
@@ -141,11 +138,6 @@ fn spf(facts: &Facts, domain: &DomainFacts) -> Row {
             Row::new(name, "TXT", merged(several, &addresses), State::Change).noting(note)
         }
     }
-}
-
-/// Where mail comes from.
-fn addresses(facts: &Facts) -> Vec<IpAddr> {
-    facts.name.iter().flat_map(|name| &name.addresses).map(|address| address.address).collect()
 }
 
 fn dkim(domain: &DomainFacts, keys: &[NamedKey]) -> Vec<Row> {
@@ -177,12 +169,12 @@ fn dkim(domain: &DomainFacts, keys: &[NamedKey]) -> Vec<Row> {
         .collect()
 }
 
-fn dmarc(domain: &DomainFacts) -> Row {
+fn policy(domain: &DomainFacts) -> Row {
     let own = format!("_dmarc.{}", domain.domain);
     let value = format!("v=DMARC1; p=none; rua=mailto:postmaster@{}", domain.domain);
     for (name, found) in &domain.dmarc {
         let records = match found {
-            Ok(found) => policies(&found.records),
+            Ok(found) => dmarc::records(&found.records),
             Err(error) => return unknown(&own, "TXT", error),
         };
         match records.as_slice() {
@@ -200,10 +192,6 @@ fn dmarc(domain: &DomainFacts) -> Row {
         .noting("p=quarantine or p=reject when reports show no mistakes")
 }
 
-fn policies(txt: &[Txt]) -> Vec<String> {
-    dmarc_records(txt)
-}
-
 /// The relay's name has the addresses that mail comes from.
 fn host(facts: &Facts) -> Vec<Row> {
     let host = facts.settings.hostname.as_str();
@@ -211,16 +199,14 @@ fn host(facts: &Facts) -> Vec<Row> {
     if host.is_empty() {
         return vec![unknown("RELAY_MYHOSTNAME", "A", "RELAY_MYHOSTNAME is not set")];
     }
-    let has = |address: &IpAddr| match address {
-        IpAddr::V4(address) => name.v4.as_ref().is_ok_and(|found| found.records.contains(address)),
-        IpAddr::V6(address) => name.v6.as_ref().is_ok_and(|found| found.records.contains(address)),
-    };
+    let published = name.published();
     let mut rows: Vec<Row> = name
         .addresses
         .iter()
         .map(|facts| {
             let kind = if facts.address.is_ipv4() { "A" } else { "AAAA" };
-            let state = if has(&facts.address) { State::Right } else { State::Missing };
+            let state =
+                if published.contains(&facts.address) { State::Right } else { State::Missing };
             Row::new(host, kind, facts.address, state)
         })
         .collect();

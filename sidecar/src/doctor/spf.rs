@@ -4,19 +4,18 @@
 
 use std::net::IpAddr;
 
-use crate::dkim::published::Txt;
+use crate::dkim::published::{Txt, text};
 
 /// The limit of RFC 7208 section 4.6.4.
 pub const MOST_LOOKUPS: usize = 10;
 
 /// The SPF records among a name's TXT records, each as one text.
 pub fn records(txt: &[Txt]) -> Vec<String> {
-    let texts = txt.iter().map(|strings| String::from_utf8_lossy(&strings.concat()).into_owned());
     let is_spf = |text: &String| {
         let mut words = text.split(' ');
         words.next().is_some_and(|first| first.eq_ignore_ascii_case("v=spf1"))
     };
-    texts.filter(is_spf).collect()
+    txt.iter().map(text).filter(is_spf).collect()
 }
 
 /// A term without its qualifier, in small letters, and the qualifier.

@@ -186,8 +186,8 @@ pub async fn ask(keys: Vec<NamedKey>) -> Result<Vec<Answer>, DnsTrouble> {
         for key in some.iter().cloned() {
             let dns = dns.clone();
             asking.spawn(async move {
-                let records = dns.records(&record_name(&key.domain, &key.selector)).await;
-                Answer { findings: records.map(|records| compare(&key, &records)), key }
+                let found = dns.txt(&record_name(&key.domain, &key.selector)).await;
+                Answer { findings: found.map(|found| compare(&key, &found.records)), key }
             });
         }
         answers.extend(asking.join_all().await);

@@ -5,7 +5,7 @@ use relay_tests::dkim::{NAME_SERVER, NameServer};
 use relay_tests::lab::{HOME, in_a_lab};
 use relay_tests::relay::Relay;
 
-use super::{BOB, builder, message, records, selector, signatures, signing_relay};
+use super::{BOB, builder, message, selector, signatures, signing_relay};
 
 #[test]
 fn a_key_signs_when_dns_has_it_and_dns_trouble_changes_nothing() -> Result<()> {
@@ -34,7 +34,7 @@ fn a_key_signs_when_dns_has_it_and_dns_trouble_changes_nothing() -> Result<()> {
         send(&relay, &[0, 0])?;
         drop(server);
         // One that has them.
-        let records = records(&relay, "example.org")?;
+        let records = relay.dkim_records("example.org")?;
         let server = NameServer::serve(lab, &[("example.org", &records)])?;
         let said = relay.manage_dkim(&["check", "example.org"])?;
         assert_eq!(said.matches("the record is right").count(), 2, "{said}");
@@ -59,7 +59,8 @@ fn the_relay_notices_at_its_start_that_dns_has_a_key() -> Result<()> {
         let mut relay = builder(lab).build()?;
         relay.use_name_server(NAME_SERVER.into())?;
         relay.manage_dkim(&["add", "example.org"])?;
-        let _server = NameServer::serve(lab, &[("example.org", &records(&relay, "example.org")?)])?;
+        let _server =
+            NameServer::serve(lab, &[("example.org", &relay.dkim_records("example.org")?)])?;
         relay.start()?;
         let ed25519 = selector(&relay, "example.org", "ed25519")?;
         relay
@@ -98,7 +99,7 @@ fn the_next_keys_take_over_when_dns_has_them() -> Result<()> {
         let again = relay.dkim(&["rotate", "example.org"])?;
         assert_eq!(again.status.code(), Some(7), "{again:?}");
         drop(server);
-        let all = records(&relay, "example.org")?;
+        let all = relay.dkim_records("example.org")?;
         let _server = NameServer::serve(lab, &[("example.org", &all)])?;
         let said = relay.manage_dkim(&["check", "example.org"])?;
         assert_eq!(said.matches("replaced, but leave its record until").count(), 2, "{said}");

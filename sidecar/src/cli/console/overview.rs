@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::config::{Environment as _, ProcessEnvironment};
 use crate::printable::Printable;
 use crate::status::words::{bytes, duration, number, reason};
 use crate::status::{Flow, Sender, Status};
@@ -32,10 +31,9 @@ impl Style {
         end: "\x1b[0m",
     };
 
-    /// Colours for a person who wants them (no-color.org).
+    /// Colours for a person who wants them.
     pub fn of_terminal() -> Self {
-        let refused = ProcessEnvironment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if super::is_terminal() && !refused { Self::COLOURED } else { Self::PLAIN }
+        if super::wants_colours() { Self::COLOURED } else { Self::PLAIN }
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
@@ -15,18 +14,18 @@ use crate::access::senders::{Address, SenderPattern};
 use crate::answers::explain;
 use crate::cli::console::{ask, print};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::password_input::generate;
+use crate::cli::password_input::{NewPassword, generate};
+use crate::cli::user::hash;
 use crate::clock::now;
-use crate::config::{Config, ProcessEnvironment};
 use crate::control::protocol::{Answer, Question};
+use crate::doctor::facts::NoGreeting;
 use crate::doctor::gather::smtp::{self, Stream, Talk};
 use crate::doctor::gather::tls;
 use crate::history::{Entry, Event, Filter};
-use crate::password::{self, Arena};
 use crate::printable::on_a_terminal;
 use crate::store::UserStore;
 use crate::user_name::UserName;
-use crate::users::{NewHash, User};
+use crate::users::User;
 
 const SUBMISSION: u16 = 587;
 /// How its logins are called.
@@ -70,9 +69,8 @@ pub async fn run(
     })?;
     let from = checked(from).ok_or_else(|| no_address(from))?;
     let password = generate()?;
-    let guest = guest(store, &from, &password.password)?;
-    let host = config.settings.hostname.as_str();
-    let host = if host.is_empty() { "localhost" } else { host };
+    let guest = guest(store, &from, &password)?;
+    let host = config.settings.greeting_name();
     let sent =
         submit(&options.at, host, (&guest.name, password.password.as_bytes()), &from, &recipient)
             .await;
@@ -116,11 +114,9 @@ fn remove_leftovers(store: &UserStore) {
 fn guest<'a>(
     store: &'a UserStore,
     from: &str,
-    password: &password::Password,
+    password: &NewPassword,
 ) -> Result<Guest<'a>, Failure> {
-    let cost = Config::cost(&ProcessEnvironment)
-        .map_err(|mistakes| Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}")))?;
-    let hash = password::hash(password, cost, &mut Arena::default()).map_err(Failure::trouble)?;
+    let hash = hash(password)?;
     remove_leftovers(store);
     let mut number = [0; 4];
     getrandom::fill(&mut number).map_err(Failure::trouble)?;
@@ -132,7 +128,7 @@ fn guest<'a>(
         senders: vec![sender],
         expires: Some(now().saturating_add(LIFETIME)),
         note: Some("relay doctor --send; expires by itself".to_owned()),
-        ..User::new(NewHash { hash, unguessable: true }, now())
+        ..User::new(hash, now())
     };
     store.add(&name, &user)?;
     Ok(Guest { store, name })
@@ -146,11 +142,8 @@ async fn submit(
     from: &str,
     recipient: &str,
 ) -> io::Result<String> {
-    let mut found = lookup_host((postfix, SUBMISSION)).await?;
-    let address =
-        found.next().ok_or_else(|| io::Error::other(format!("{postfix} has no address")))?;
-    let trouble = |error: crate::doctor::facts::NoGreeting| io::Error::other(error.to_string());
-    let stream = smtp::connect(address.ip(), SUBMISSION).await.map_err(trouble)?;
+    let trouble = |error: NoGreeting| io::Error::other(error.to_string());
+    let stream = smtp::connect_to(postfix, SUBMISSION).await.map_err(trouble)?;
     let (greeting, mut talk) = smtp::greet(stream, host).await.map_err(trouble)?;
     if !greeting.offers("STARTTLS") {
         return Err(io::Error::other("port 587 offers no STARTTLS"));

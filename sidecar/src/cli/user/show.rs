@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::super::failure::{Exit, Failure};
+use super::super::failure::Failure;
 use super::super::listing::{for_each_user, written};
 use super::super::rights::timestamp;
 use super::existing;
@@ -68,9 +68,7 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
     let account = account.filter(|account| account.owner == user.id).unwrap_or_default();
     let limits = match &user.limits {
         Some(own) => own.clone(),
-        None => Config::user_limits(&ProcessEnvironment).map_err(|mistakes| {
-            Failure::new(Exit::BadSetting, format!("bad settings:\n{mistakes}"))
-        })?,
+        None => Config::user_limits(&ProcessEnvironment)?,
     };
     if json {
         return Ok(format!("{:#}\n", as_json(name.as_str(), &user, &account, &limits)));

@@ -3,7 +3,7 @@
 use mail_auth::common::parse::TxtRecordParser as _;
 use mail_auth::dmarc::{Alignment, Dmarc, Policy};
 
-use crate::dkim::published::Txt;
+use crate::doctor::dmarc::records;
 use crate::doctor::facts::DomainFacts;
 use crate::doctor::finding::{Check, Finding};
 
@@ -38,12 +38,6 @@ pub fn check(facts: &DomainFacts) -> Vec<Finding> {
 
 fn publish(domain: &str) -> String {
     format!("publish: _dmarc.{domain}. IN TXT \"v=DMARC1; p=none; rua=mailto:postmaster@{domain}\"")
-}
-
-/// The DMARC records among a name's TXT records, each as one text.
-pub fn records(txt: &[Txt]) -> Vec<String> {
-    let texts = txt.iter().map(|strings| String::from_utf8_lossy(&strings.concat()).into_owned());
-    texts.filter(|text| text.trim_start().starts_with("v=DMARC1")).collect()
 }
 
 /// A record without `p=` has no effect (RFC 7489 section 6.3).

@@ -47,7 +47,7 @@ fn bad_name(host: &str) -> Option<Finding> {
 }
 
 fn forward(host: &str, name: &NameFacts) -> Finding {
-    let addresses = addresses(name);
+    let addresses = name.published();
     match (&name.v4, &name.v6) {
         _ if !addresses.is_empty() => {
             let list: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
@@ -61,16 +61,9 @@ fn forward(host: &str, name: &NameFacts) -> Finding {
     }
 }
 
-/// Every address in DNS.
-fn addresses(name: &NameFacts) -> Vec<IpAddr> {
-    let v4 = name.v4.iter().flat_map(|found| &found.records).copied().map(IpAddr::V4);
-    let v6 = name.v6.iter().flat_map(|found| &found.records).copied().map(IpAddr::V6);
-    v4.chain(v6).collect()
-}
-
 fn is_of_name(name: &NameFacts, address: IpAddr) -> bool {
     // What DNS did not tell is no reason to complain.
-    name.v4.is_err() || name.v6.is_err() || addresses(name).contains(&address)
+    name.v4.is_err() || name.v6.is_err() || name.published().contains(&address)
 }
 
 fn reverse(host: &str, facts: &AddressFacts) -> Finding {

@@ -1,8 +1,6 @@
 //! What clients see on the ports of this relay. Pure.
 
-use crate::doctor::facts::{
-    Certificate, Dialogue, Encrypted, Facts, Greeting, NoGreeting, PortFacts,
-};
+use crate::doctor::facts::{Certificate, Encrypted, Facts, Greeting, NoGreeting, PortFacts};
 use crate::doctor::finding::{Check, Finding};
 use crate::printable::{Printable, on_a_terminal};
 
@@ -55,7 +53,11 @@ fn judge(host: &str, facts: &PortFacts) -> Vec<Finding> {
                 remedy,
             )]
         }
-        None => vec![no_tls(subject, dialogue)],
+        None => {
+            let found = "offers no STARTTLS: nobody can log in";
+            let remedy = "set ENABLE_TLS=true, which is the default";
+            vec![Finding::fail(Check::Ports, subject, found, remedy)]
+        }
     }
 }
 
@@ -69,13 +71,6 @@ fn other_name(host: &str, greeting: &Greeting) -> Option<Finding> {
     let found = format!("Postfix calls itself {name}, and RELAY_MYHOSTNAME is {host}");
     let remedy = "docker compose up -d, so that both containers have the same .env; take POSTFIX_… names out of it";
     Some(Finding::fail(Check::Name, host, found, remedy))
-}
-
-fn no_tls(subject: String, dialogue: &Dialogue) -> Finding {
-    let offers = dialogue.plain.as_ref().is_some_and(|greeting| greeting.offers("STARTTLS"));
-    let found =
-        if offers { "STARTTLS was not tried" } else { "offers no STARTTLS: nobody can log in" };
-    Finding::fail(Check::Ports, subject, found, "set ENABLE_TLS=true, which is the default")
 }
 
 fn submission(host: &str, subject: &str, encrypted: &Encrypted) -> Vec<Finding> {

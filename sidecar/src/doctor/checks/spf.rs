@@ -23,7 +23,7 @@ pub fn check(domain: &DomainFacts, facts: &Facts) -> Vec<Finding> {
         );
         return vec![Finding::skipped(Check::Spf, name, why)];
     }
-    let addresses = sending(facts);
+    let addresses = facts.sending();
     let publish = format!("publish: {name}. IN TXT \"{}\"", merged(&records, &addresses));
     let record = match records.as_slice() {
         [] => return vec![missing(domain, &publish)],
@@ -54,12 +54,6 @@ pub fn check(domain: &DomainFacts, facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::skipped(Check::Spf, name, "the relay's address is not known"));
     }
     findings
-}
-
-/// The addresses that mail comes from: those that were seen, or else those of the relay's name.
-fn sending(facts: &Facts) -> Vec<IpAddr> {
-    let of_name = facts.name.iter().flat_map(|name| &name.addresses);
-    of_name.map(|address| address.address).collect()
 }
 
 fn missing(domain: &DomainFacts, publish: &str) -> Finding {

@@ -16,7 +16,7 @@ use crate::dkim::key::NamedKey;
 use crate::dkim::names::{Domain, record_name};
 use crate::dkim::published::Txt;
 use crate::dns::{Dns, Found};
-use crate::doctor::checks::dmarc_records;
+use crate::doctor::dmarc;
 use crate::doctor::facts::{DomainFacts, KeyFacts, SpfFacts};
 use crate::doctor::spf::{outline, records};
 use crate::signing::upkeep::compare;
@@ -96,7 +96,7 @@ async fn permissions(
     dmarc: &[(String, Found<Txt>)],
 ) -> Vec<(String, Found<Txt>)> {
     let found = dmarc.iter().filter_map(|(_, found)| found.as_ref().ok());
-    let record = found.flat_map(|found| dmarc_records(&found.records)).next();
+    let record = found.flat_map(|found| dmarc::records(&found.records)).next();
     let Some(policy) = record.and_then(|record| Dmarc::parse(record.as_bytes()).ok()) else {
         return Vec::new();
     };

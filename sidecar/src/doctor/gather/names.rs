@@ -16,8 +16,7 @@ const BROKEN: &str = "dnssec-failed.org";
 
 pub async fn forward(dns: &Dns, host: &str) -> (Found<Ipv4Addr>, Found<Ipv6Addr>) {
     if host.is_empty() {
-        let none = || Answer { records: Vec::new(), name_exists: false };
-        return (Ok(none()), Ok(Answer { records: Vec::new(), name_exists: false }));
+        return (Ok(Answer::nothing()), Ok(Answer::nothing()));
     }
     tokio::join!(bounded(host, dns.a(host)), bounded(host, dns.aaaa(host)))
 }

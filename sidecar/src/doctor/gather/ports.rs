@@ -1,13 +1,10 @@
 //! The relay's own ports, as a stranger in the containers' network sees them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use tokio::net::lookup_host;
-use tokio::time::timeout;
-
+use super::Questions;
 use super::smtp::{self, Stream, Talk};
 use super::tls::{self, Agreed};
-use super::{LOOKUP, Questions};
 use crate::doctor::facts::{Dialogue, Encrypted, Greeting, NoGreeting, PortFacts};
 
 const PORTS: [u16; 3] = [25, 587, 465];
@@ -18,11 +15,7 @@ const ELSEWHERE: &str = "relay-doctor@example.com";
 
 /// What each port says, and this container's address if it is in `ALLOWED_NETWORKS`.
 pub async fn look(questions: &Questions) -> (Vec<PortFacts>, Option<IpAddr>) {
-    let (host, postfix) = (&questions.settings.hostname, &questions.postfix);
-    if postfix.is_empty() {
-        return (Vec::new(), None);
-    }
-    let host = if host.is_empty() { "localhost" } else { host };
+    let (host, postfix) = (questions.settings.greeting_name(), &questions.postfix);
     let [first, second, third] = PORTS;
     let ((a, from), (b, _), (c, _)) = tokio::join!(
         port(postfix, first, host),
@@ -34,34 +27,16 @@ pub async fn look(questions: &Questions) -> (Vec<PortFacts>, Option<IpAddr>) {
 }
 
 async fn port(postfix: &str, port: u16, host: &str) -> (PortFacts, Option<IpAddr>) {
-    let mut from = None;
-    let dialogue = match address(postfix, port).await {
-        Ok(address) => match smtp::connect(address.ip(), port).await {
-            Ok(stream) => {
-                from = stream.local_addr().ok().map(|local| local.ip().to_canonical());
-                if port == IMPLICIT_TLS {
-                    encrypted(stream, host).await
-                } else {
-                    plain(stream, host).await
-                }
-            }
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(NoGreeting::NoAddress(error)),
+    let stream = match smtp::connect_to(postfix, port).await {
+        Ok(stream) => stream,
+        Err(error) => return (PortFacts { port, dialogue: Err(error) }, None),
+    };
+    let from = stream.local_addr().ok().map(|local| local.ip().to_canonical());
+    let dialogue = match port {
+        IMPLICIT_TLS => encrypted(stream, host).await,
+        _ => plain(stream, host).await,
     };
     (PortFacts { port, dialogue }, from)
-}
-
-/// Docker's own names are in the system's resolver.
-async fn address(postfix: &str, port: u16) -> Result<SocketAddr, String> {
-    let unknown = |why: String| {
-        format!("{postfix} cannot be looked up ({why}): --at HOST names Postfix's container")
-    };
-    match timeout(LOOKUP, lookup_host((postfix, port))).await {
-        Ok(Ok(mut found)) => found.next().ok_or_else(|| unknown("no address".to_owned())),
-        Ok(Err(error)) => Err(unknown(error.to_string())),
-        Err(_) => Err(unknown("no answer".to_owned())),
-    }
 }
 
 async fn encrypted<S: Stream>(stream: S, host: &str) -> Result<Dialogue, NoGreeting> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::LOOKUP;
 use crate::doctor::facts::{Greeting, NoGreeting};
 
 /// For a connection, and for each reply: Postfix's own postscreen greets after six seconds, but not on ports that send
@@ -57,6 +58,20 @@ pub async fn connect(address: IpAddr, port: u16) -> Result<TcpStream, NoGreeting
             )))
         }
     }
+}
+
+/// Connects to a port of Postfix's container. Docker's own names are in the system's resolver, and not in DNS.
+pub async fn connect_to(postfix: &str, port: u16) -> Result<TcpStream, NoGreeting> {
+    let unknown = |why: &str| {
+        NoGreeting::NoAddress(format!(
+            "{postfix} cannot be looked up ({why}): --at HOST names Postfix's container"
+        ))
+    };
+    let found = timeout(LOOKUP, lookup_host((postfix, port))).await;
+    let found = found.map_err(|_| unknown("no answer"))?;
+    let mut found = found.map_err(|error| unknown(&error.to_string()))?;
+    let address = found.next().ok_or_else(|| unknown("no address"))?;
+    connect(address.ip(), port).await
 }
 
 impl<S: Stream> Talk<S> {

@@ -20,22 +20,19 @@ pub async fn look(dns: &Dns, questions: &Questions) -> WayOut {
     let relayhost = settings.relayhost.as_str();
     if !relayhost.is_empty() {
         let entries = questions.daemon.as_ref().map_or(&[][..], |(_, entries)| entries);
-        return WayOut::Smarthost(smarthost(dns, relayhost, &settings.hostname, entries).await);
+        return WayOut::Smarthost(
+            smarthost(dns, relayhost, settings.greeting_name(), entries).await,
+        );
     }
     let mut asking = JoinSet::new();
     for domain in WELL_KNOWN {
         let (dns, host, ipv6) =
-            (dns.clone(), greeting_name(&settings.hostname), settings.sends_over_ipv6());
+            (dns.clone(), settings.greeting_name().to_owned(), settings.sends_over_ipv6());
         asking.spawn(async move { receiver(&dns, domain, &host, ipv6).await });
     }
     let mut receivers = asking.join_all().await;
     receivers.sort_by(|a, b| a.host.cmp(&b.host));
     WayOut::Direct(receivers)
-}
-
-/// What stands in EHLO: an address literal would be refused more often than any name.
-fn greeting_name(hostname: &str) -> String {
-    if hostname.is_empty() { "localhost".to_owned() } else { hostname.to_owned() }
 }
 
 /// Greets the best mail exchanger of a domain, and says QUIT.
@@ -103,18 +100,15 @@ fn parse(relayhost: &str) -> (&str, u16, bool) {
     (bare.unwrap_or(host), port, bare.is_none())
 }
 
-async fn smarthost(dns: &Dns, relayhost: &str, hostname: &str, entries: &[Entry]) -> Smarthost {
+async fn smarthost(dns: &Dns, relayhost: &str, own: &str, entries: &[Entry]) -> Smarthost {
     let (host, port, asks_mx) = parse(relayhost);
     let (greeting, tls) = match server(dns, host, asks_mx).await {
         Err(error) => (Err(NoGreeting::NoAddress(error)), None),
-        Ok((name, address)) => {
-            let own = greeting_name(hostname);
-            match smtp::connect(address, port).await {
-                Ok(stream) if port == SUBMISSIONS => implicit(stream, &name, &own).await,
-                Ok(stream) => explicit(stream, &name, &own).await,
-                Err(error) => (Err(error), None),
-            }
-        }
+        Ok((name, address)) => match smtp::connect(address, port).await {
+            Ok(stream) if port == SUBMISSIONS => implicit(stream, &name, own).await,
+            Ok(stream) => explicit(stream, &name, own).await,
+            Err(error) => (Err(error), None),
+        },
     };
     let of_smarthost = |entry: &&Entry| {
         matches!(entry.event, Event::Sent | Event::Deferred | Event::Bounced)
