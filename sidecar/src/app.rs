@@ -5,6 +5,7 @@ mod build;
 mod checkup;
 mod database;
 mod first_user;
+mod fleet;
 pub mod metrics;
 mod scan;
 
@@ -19,6 +20,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use anyhow::Context as _;
 use tokio::net::{UnixDatagram, UnixListener};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DoctorConfig};
@@ -36,8 +38,11 @@ use crate::sasl::session::{self as sasl, SaslService};
 use crate::service::{Service, ServiceMetrics};
 use crate::shutdown::{DRAIN, Shutdown};
 use crate::signing::upkeep;
+use crate::store::UserStore;
+use crate::store::shared::Kind;
 use build::Services;
 use checkup::Daily;
+use fleet::Fleet;
 use metrics::Metrics;
 
 /// Runs until a signal. Returns when everything has ended, or the deadline has passed.
@@ -58,7 +63,8 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let dkim = config.dkim.clone();
     let doctor = config.doctor.clone();
     let data_folder = config.data_folder.clone();
-    let services = build::build(config, &metrics)?;
+    let (store, fleet) = open(&config).await?;
+    let services = build::build(config, store, &metrics)?;
 
     let shutdown = Shutdown::default();
     let stopping = shutdown.stopping.clone();
@@ -67,6 +73,10 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     watch_over(&sockets.alerts, &services, &stopping);
     if doctor.daily {
         tokio::spawn(daily(doctor, data_folder.clone(), &services).run(stopping.clone()));
+    }
+    if let Some(fleet) = fleet {
+        metrics.watch_fleet(&fleet.state);
+        fleet.start(&services, &stopping, ledger_stopping.clone());
     }
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
@@ -107,6 +117,38 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     }
     ledger_stopping.cancel();
     ledger_task.await.context("saving what was counted")
+}
+
+/// Opens the database, as one of a fleet if there is one, with the user of `SMTP_USERNAME` in it.
+async fn open(config: &Config) -> anyhow::Result<(UserStore, Option<Fleet>)> {
+    let store = UserStore::open(&config.data_folder)?;
+    let (store, fleet) = match &config.fleet {
+        Some(fleet) => {
+            let (store, fleet) = Fleet::join(fleet, store).await?;
+            (store, Some(fleet))
+        }
+        None => {
+            if store.position(Kind::Users)?.is_some() {
+                tracing::error!(
+                    "this database is a replica of a fleet's, and FLEET_URL is not set: mail goes on with what is here, and \
+                     users cannot be changed. Set FLEET_URL again, or make it the local database with relay fleet leave"
+                );
+            }
+            (store, None)
+        }
+    };
+    if let Some(first_user) = config.first_user.clone() {
+        let (store, cost) = (store.clone(), config.passwords.cost);
+        // A hash takes its time, and in a fleet the engine is asked.
+        let made = spawn_blocking(move || first_user::ensure(&store, &first_user, cost)).await?;
+        match made {
+            Err(error) if fleet.is_some() => tracing::error!(
+                %error, "the user of SMTP_USERNAME is as it was before; a restart tries again"
+            ),
+            made => made.context("creating the user of SMTP_USERNAME")?,
+        }
+    }
+    Ok((store, fleet))
 }
 
 /// Alerts: raised by what the figures say, and handed to whoever mails them.

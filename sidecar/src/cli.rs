@@ -2,11 +2,13 @@
 
 pub mod backup;
 pub mod console;
+pub mod database;
 pub mod dkim;
 pub mod dns;
 pub mod doctor;
 pub mod export;
 pub mod failure;
+pub mod fleet;
 pub mod healthcheck;
 pub mod import;
 pub mod listing;
@@ -24,6 +26,7 @@ use clap::{Parser, Subcommand};
 pub use dkim::DkimCommand;
 pub use dns::DnsOptions;
 pub use doctor::DoctorOptions;
+pub use fleet::FleetCommand;
 pub use options::{DataFolder, Name, PasswordSource, RightsOptions, SearchOptions};
 pub use user::UserCommand;
 
@@ -99,6 +102,9 @@ pub enum Command {
     /// What is there is kept and completed: SPF, DKIM, DMARC, the relay's own name, TLSA for its ports, and the PTR record
     /// to ask the provider for. The exit code is 0 when all is published, and 8 when something is not.
     Dns(DnsOptions),
+    /// Look after this relay's place in a fleet of relays
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// Look after alerts
     #[command(subcommand)]
     Alert(AlertCommand),

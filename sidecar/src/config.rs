@@ -4,6 +4,7 @@
 
 mod dkim;
 mod doctor;
+pub mod fleet;
 mod reader;
 mod sections;
 pub mod variables;
@@ -29,6 +30,7 @@ use crate::milter::header_edits::HeaderRules;
 use crate::password::{Cost, Password};
 use crate::user_name::UserName;
 pub use doctor::DoctorConfig;
+pub use fleet::FleetConfig;
 use reader::Reader;
 
 /// Where the environment comes from: the process's own, or a table in tests.
@@ -63,6 +65,7 @@ pub struct Config {
     pub headers: HeaderRules,
     pub alerts: Channels,
     pub doctor: DoctorConfig,
+    pub fleet: Option<FleetConfig>,
     pub http: HttpConfig,
     pub data_folder: PathBuf,
     pub first_user: Option<FirstUser>,
@@ -127,7 +130,7 @@ pub struct PasswordConfig {
 }
 
 /// `SMTP_USERNAME` and its password: a user that exists from the start.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FirstUser {
     pub name: UserName,
     pub password: Password,
@@ -195,6 +198,17 @@ impl Config {
         let mut reader = Reader::new(environment);
         let (senders, networks) = (reader.sender_domains(), reader.networks());
         let config = reader.doctor(&senders, &networks);
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
+    }
+
+    /// The fleet that this relay belongs to, if it does.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of these variables.
+    pub fn fleet(environment: &impl Environment) -> Result<Option<FleetConfig>, Mistakes> {
+        let mut reader = Reader::new(environment);
+        let config = reader.fleet();
         if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
     }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Alerts;
 use crate::overview::Overview;
+use crate::user_name::UserName;
 use protocol::{Answer, MAX_QUESTION, Question};
 
 /// The name of the socket in the data folder.
@@ -110,6 +111,10 @@ fn answer(question: &[u8], desk: &Desk) -> Answer {
             found.entries.retain(|entry| entry.time >= since);
             Answer::History(found)
         }
+        Ok(Question::UsedElsewhere { user }) => match UserName::parse(&user) {
+            Ok(name) => Answer::UsedElsewhere(desk.overview.used_elsewhere(&name)),
+            Err(error) => Answer::Error(error.to_string()),
+        },
         Ok(Question::AlertTest) => Answer::AlertTest(desk.alerts.test()),
         Err(mistake) => Answer::Error(mistake),
     }

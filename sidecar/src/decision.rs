@@ -150,14 +150,7 @@ impl Decider {
     /// the alarm once: a user sends over many connections.
     async fn suspend(&self, name: UserName, client: Option<IpAddr>) -> Result<(), StoreError> {
         let (store, user) = (self.store.clone(), name.clone());
-        let marked = tokio::task::spawn_blocking(move || {
-            let mut first = false;
-            store.update(&user, |user| {
-                first = user.suspended.is_none();
-                user.suspended.get_or_insert_with(now);
-            })?;
-            Ok::<bool, ChangeError>(first)
-        });
+        let marked = tokio::task::spawn_blocking(move || store.suspend(&user, now()));
         match marked.await {
             Ok(Ok(true)) => {}
             // Marked by another connection, or removed a moment ago.

@@ -16,8 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::limits::account::{Account, AccountKey};
+use crate::limits::elsewhere::{Counted, Elsewhere, Part};
 use crate::limits::limit::{Ceiling, DefaultLimits, Limit, Limits};
-use crate::limits::usage::Exceeded;
+use crate::limits::usage::{Exceeded, Usage};
 use crate::store::{StoreError, UserStore};
 use crate::user_name::UserName;
 use crate::users::User;
@@ -51,13 +52,16 @@ pub struct Ledger {
     /// For how many seconds an address is known after a successful login.
     trust: u64,
     accounts: Mutex<Accounts>,
+    /// What other relays of the fleet count.
+    elsewhere: Mutex<Elsewhere>,
 }
 
 impl Ledger {
     /// Reads nothing yet.
     pub fn new(store: UserStore, defaults: DefaultLimits, trust: Duration) -> Self {
         let accounts = Mutex::new(Accounts::default());
-        Self { store, defaults, trust: trust.as_secs(), accounts }
+        let elsewhere = Mutex::default();
+        Self { store, defaults, trust: trust.as_secs(), accounts, elsewhere }
     }
 
     /// The limits of a user.
@@ -95,14 +99,15 @@ impl Ledger {
         now: u64,
         recipients: u32,
     ) -> Result<Charged, StoreError> {
+        let elsewhere = self.elsewhere().usage(&subject.key, subject.owner);
         let mut accounts = self.lock();
         let account = accounts.get(&self.store, &subject.key, subject.owner)?;
         account.usage.settle(now);
-        Ok(match account.usage.check(now, &subject.limits, recipients) {
+        Ok(match account.usage.check(now, &subject.limits, recipients, &elsewhere) {
             Ok(()) => Charged::Within,
             Err(exceeded) => {
-                let over = attempt(account, subject, now, 1);
-                accounts.changed(&subject.key);
+                let over = attempt(account, subject, now, 1, &elsewhere);
+                accounts.counted(&subject.key);
                 over.unwrap_or(Charged::Exceeded(exceeded))
             }
         })
@@ -120,11 +125,12 @@ impl Ledger {
         now: u64,
         recipients: u32,
     ) -> Result<Charged, StoreError> {
+        let elsewhere = self.elsewhere().usage(&subject.key, subject.owner);
         let mut accounts = self.lock();
         let account = accounts.get(&self.store, &subject.key, subject.owner)?;
         account.usage.settle(now);
-        let charged = attempt(account, subject, now, recipients).unwrap_or_else(|| {
-            match account.usage.check(now, &subject.limits, recipients) {
+        let charged = attempt(account, subject, now, recipients, &elsewhere).unwrap_or_else(|| {
+            match account.usage.check(now, &subject.limits, recipients, &elsewhere) {
                 Ok(()) => {
                     account.usage.charge(now, recipients);
                     Charged::Within
@@ -132,19 +138,20 @@ impl Ledger {
                 Err(exceeded) => Charged::Exceeded(exceeded),
             }
         });
-        accounts.changed(&subject.key);
+        accounts.counted(&subject.key);
         Ok(charged)
     }
 
-    /// What has been used of each limit.
+    /// What has been used of each limit, in the whole fleet.
     ///
     /// # Errors
     ///
     /// As [`Ledger::look_ahead`].
     pub fn used(&self, subject: &Subject, now: u64) -> Result<Vec<(Limit, u32)>, StoreError> {
+        let elsewhere = self.elsewhere().usage(&subject.key, subject.owner);
         let mut accounts = self.lock();
         let account = accounts.get(&self.store, &subject.key, subject.owner)?;
-        let used = |limit: &Limit| (*limit, account.usage.used(now, limit));
+        let used = |limit: &Limit| (*limit, account.usage.used_in_all(now, limit, &elsewhere));
         Ok(subject.limits.0.iter().map(used).collect())
     }
 
@@ -205,15 +212,70 @@ impl Ledger {
         Ok(account.knows(now, address, self.trust) && since >= user.sessions_since)
     }
 
+    /// From now on, notes whose counts change, for [`Ledger::take_counted`].
+    pub fn share(&self) {
+        self.lock().is_shared = true;
+    }
+
+    /// The counts that changed since the last call.
+    pub fn take_counted(&self) -> Vec<Counted> {
+        self.lock().take_counted()
+    }
+
+    /// Up to `most` accounts of the database, those after `after`, and the key to go on from.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn counted_after(
+        &self,
+        after: Option<&AccountKey>,
+        most: usize,
+    ) -> Result<(Vec<Counted>, Option<AccountKey>), StoreError> {
+        let accounts = self.store.accounts_after(after, most)?;
+        let last = accounts.last().map(|(key, _)| key.clone());
+        let counted = accounts.into_iter().map(|(key, account)| Counted {
+            key,
+            owner: account.owner,
+            usage: account.usage,
+        });
+        Ok((counted.collect(), last))
+    }
+
+    /// Takes what another relay says of an account.
+    pub fn count_elsewhere(&self, key: AccountKey, part: Part) {
+        self.elsewhere().set(key, part);
+    }
+
+    /// What a user used by way of each other relay.
+    pub fn parts_elsewhere(&self, key: &AccountKey, owner: u64) -> Vec<Part> {
+        self.elsewhere().parts(key, owner).cloned().collect()
+    }
+
+    /// Forgets what other relays counted and what no longer counts.
+    pub fn forget_elsewhere(&self, now: u64) {
+        self.elsewhere().forget_over(now);
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, Elsewhere> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Counts an attempt, which may be the one too many.
-fn attempt(account: &mut Account, subject: &Subject, now: u64, recipients: u32) -> Option<Charged> {
+fn attempt(
+    account: &mut Account,
+    subject: &Subject,
+    now: u64,
+    recipients: u32,
+    elsewhere: &[Usage],
+) -> Option<Charged> {
     let Subject { limits, ceiling, lifted, .. } = subject;
-    let over = account.usage.attempt(now, recipients, limits, ceiling, *lifted);
+    let over = account.usage.attempt(now, recipients, (limits, ceiling), *lifted, elsewhere);
     over.then_some(Charged::OverCeiling)
 }
 

@@ -17,6 +17,7 @@ pub mod dkim;
 pub mod dns;
 pub mod doctor;
 pub mod events;
+pub mod fleet;
 pub mod gateways;
 pub mod history;
 pub mod http;

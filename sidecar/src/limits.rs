@@ -2,9 +2,11 @@
 //! in seconds since 1970.
 //!
 //! `limit` says what is allowed, `usage` counts what was sent, `account` is what is kept of one
-//! user or client, `guessing` counts wrong passwords. `ledger` keeps the accounts.
+//! user or client, `elsewhere` is what other relays of a fleet count, `guessing` counts wrong
+//! passwords. `ledger` keeps the accounts.
 
 pub mod account;
+pub mod elsewhere;
 pub mod guessing;
 pub mod limit;
 pub mod usage;

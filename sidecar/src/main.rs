@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Dns(options) => cli::dns::run(options),
         Command::Backup { file, force, data } => cli::backup::backup(&file, force, &data.path),
         Command::Restore { file, force, data } => cli::backup::restore(&file, force, &data.path),
+        Command::Fleet(command) => cli::fleet::run(command),
         Command::Healthcheck => cli::healthcheck::run(),
         Command::Status { json, data } => cli::console::status(&data.path, json),
         Command::Alert(AlertCommand::Test { data }) => cli::console::alert_test(&data.path),

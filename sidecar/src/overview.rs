@@ -2,15 +2,18 @@
 //! decisions and deliveries, and the few things that only the user database has.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now;
 use crate::decision::metrics::DecisionMetrics;
+use crate::fleet::state::State;
 use crate::ledger::Ledger;
+use crate::limits::account::AccountKey;
 use crate::limits::limit::Limit;
+use crate::limits::usage::Usage;
 use crate::metrics::{Reading, Registry};
 use crate::recorder::Recorder;
 use crate::status::figures::{self, Known};
@@ -29,6 +32,7 @@ pub struct Overview {
     pub history: Recorder,
     ring: Arc<Mutex<Ring>>,
     checkup: Arc<Mutex<Option<Checkup>>>,
+    fleet: Arc<OnceLock<State>>,
     started: u64,
 }
 
@@ -45,8 +49,8 @@ impl Overview {
         // Nothing has been counted yet, and a first reading would have to wait for the database.
         let first = Sample::of(&Reading::default(), started);
         let ring = Arc::new(Mutex::new(Ring::new(first)));
-        let checkup = Arc::default();
-        Self { registry, store, ledger, decisions, history, ring, checkup, started }
+        let (checkup, fleet) = (Arc::default(), Arc::default());
+        Self { registry, store, ledger, decisions, history, ring, checkup, fleet, started }
     }
 
     /// All figures as they are now. Takes about a millisecond, however many users there are.
@@ -56,11 +60,24 @@ impl Overview {
         let known = Known {
             limits: self.limits(&reading, now),
             suspended_users: self.decisions.suspended.names(),
+            fleet: self.fleet.get().map(State::standing),
             started: self.started,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let checkup = lock(&self.checkup).clone();
         Status { checkup, ..figures::status(&reading, &lock(&self.ring), known, now) }
+    }
+
+    /// From now on it is shown how this relay stands in its fleet.
+    pub fn set_fleet(&self, state: State) {
+        drop(self.fleet.set(state));
+    }
+
+    /// What a user used by way of other relays of the fleet: the relay's name, and the counts.
+    pub fn used_elsewhere(&self, name: &UserName) -> Vec<(String, Usage)> {
+        let Ok(Some(user)) = self.store.user(name) else { return Vec::new() };
+        let parts = self.ledger.parts_elsewhere(&AccountKey::User(name.clone()), user.id);
+        parts.into_iter().map(|part| (part.node.to_string(), part.usage)).collect()
     }
 
     /// What a daily run found is shown from now on.

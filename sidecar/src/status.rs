@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use concerns::{Concern, ConcernKind, Flow};
 
+use crate::fleet::standing::Standing;
+
 /// The name of the last of the senders: all who are not counted by name. No user can have it, because of the blank.
 pub const ALL_OTHERS: &str = "all others";
 
@@ -45,6 +47,9 @@ pub struct Status {
     /// Missing without `DOCTOR_DAILY`, and before its first run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkup: Option<Checkup>,
+    /// Missing without `FLEET_URL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<Standing>,
     /// Of the sidecar.
     pub version: String,
     pub plots: Vec<Plot>,
@@ -193,6 +198,7 @@ impl Status {
             sender.user = format!("user {}", number + 1);
         }
         self.suspended_users.clear();
+        self.fleet = self.fleet.map(Standing::without_names);
         if let Some(checkup) = &mut self.checkup {
             // Senders' domains are in it.
             checkup.advice.clear();

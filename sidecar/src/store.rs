@@ -11,6 +11,7 @@ pub mod copy;
 mod decoded;
 mod dkim;
 mod records;
+pub mod shared;
 mod usage;
 mod users;
 
@@ -25,6 +26,7 @@ use thiserror::Error;
 
 use decoded::Decoded;
 pub use dkim::{Fingerprint, KeyChangeError, ListedKey};
+use shared::{Engine, EngineError};
 pub use users::{ChangeError, Entry, Listed};
 
 /// Address space, not memory: the file is only as long as what is in it. A million users take 0.4
@@ -78,6 +80,18 @@ pub enum StoreError {
          users there are"
     )]
     VolumeFull(PathBuf),
+    #[error(
+        "this database is a replica of a fleet's: set FLEET_URL as the relay has it, or end the replica with relay fleet \
+         leave"
+    )]
+    InFleet,
+    #[error(
+        "this relay is not in its fleet: it has left it, or has not joined it yet. Remove FLEET_URL and start it again to \
+         stay out; start it again with FLEET_URL to join"
+    )]
+    NotInFleet,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("no random numbers from the system: {0}")]
     Random(getrandom::Error),
     #[error("user database: {0}")]
@@ -86,14 +100,22 @@ pub enum StoreError {
     Io(#[from] std::io::Error),
 }
 
+type Table = Database<'static, Bytes, Bytes>;
+
 /// The open environment. Clones share it.
 #[derive(Clone)]
 pub struct UserStore {
     env: Env<WithoutTls>,
-    users: Database<'static, Bytes, Bytes>,
-    accounts: Database<'static, Bytes, Bytes>,
+    users: Table,
+    accounts: Table,
+    dkim: Table,
+    /// What concerns a fleet and is no record; empty without one.
+    fleet: Table,
+    user_revisions: Table,
+    dkim_revisions: Table,
     decoded: Arc<Decoded>,
-    dkim: Database<'static, Bytes, Bytes>,
+    /// Where changes are decided, in a fleet.
+    engine: Option<Arc<dyn Engine>>,
 }
 
 impl std::fmt::Debug for UserStore {
@@ -122,18 +144,37 @@ impl UserStore {
         check_length(&env, &path)?;
         let txn = env.write_txn().map_err(failed)?;
         let opened = env.create_databases_and_commit(txn, |opener, txn| {
-            let users = opener.create_database(txn, Some("users"))?;
-            let accounts = opener.create_database(txn, Some("accounts"))?;
-            let dkim = opener.create_database(txn, Some("dkim"))?;
-            Ok::<_, heed::Error>(CommitOrAbort::<_, Infallible>::Commit((users, accounts, dkim)))
+            let mut create = |name| opener.create_database(txn, Some(name));
+            let [users, accounts, dkim] = [create("users")?, create("accounts")?, create("dkim")?];
+            let fleet = create("fleet")?;
+            let revisions = [create("fleet_users")?, create("fleet_dkim")?];
+            let all = (users, accounts, dkim, fleet, revisions);
+            Ok::<_, heed::Error>(CommitOrAbort::<_, Infallible>::Commit(all))
         });
         match opened.map_err(failed)? {
-            CommitOrAbort::Commit((users, accounts, dkim)) => {
-                let decoded = Arc::default();
-                Ok(Self { env, users, accounts, dkim, decoded })
+            CommitOrAbort::Commit((users, accounts, dkim, fleet, revisions)) => {
+                let [user_revisions, dkim_revisions] = revisions;
+                let (decoded, engine) = (Arc::default(), None);
+                Ok(Self {
+                    env,
+                    users,
+                    accounts,
+                    dkim,
+                    fleet,
+                    user_revisions,
+                    dkim_revisions,
+                    decoded,
+                    engine,
+                })
             }
             CommitOrAbort::Abort(never) => match never {},
         }
+    }
+
+    /// The same database, whose changes a fleet's engine decides.
+    #[must_use]
+    pub fn with_engine(self, engine: Arc<dyn Engine>) -> Self {
+        Self { engine: Some(engine), ..self }
     }
 
     /// The error for what LMDB says.

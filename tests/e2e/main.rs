@@ -14,6 +14,7 @@ mod doctor;
 mod drain;
 mod faults;
 mod faults_of_postfix;
+mod fleet;
 mod gateway;
 mod guessing;
 mod guessing_flood;

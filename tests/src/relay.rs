@@ -17,6 +17,7 @@ use crate::namespace::Namespace;
 use crate::postfix::Postfix;
 use crate::sidecar::{Place, Sidecar};
 use crate::smtp::{Client, Mechanism};
+use crate::wait;
 
 /// EX_USAGE of sysexits.h: the exit code for bad settings.
 const BAD_SETTINGS: i32 = 64;
@@ -54,6 +55,21 @@ impl Relay<'_> {
         sidecar.wait_until_ready()?;
         self.sidecar = Some(sidecar);
         Ok(())
+    }
+
+    /// Starts the sidecar alone, and returns at once.
+    pub fn spawn_sidecar(&mut self) -> Result<()> {
+        self.sidecar = Some(self.place().spawn(&self.log("sidecar")?)?);
+        Ok(())
+    }
+
+    /// Waits until the sidecar has refused to start, and returns what it said.
+    pub fn wait_for_refusal(&mut self, code: i32) -> Result<String> {
+        let mut sidecar = self.sidecar.take().context("no sidecar was started")?;
+        let status = sidecar.wait_for_end(wait::A_WHILE)?;
+        let said = sidecar.output();
+        ensure!(status.code() == Some(code), "relay serve ended with {status}: {said}");
+        Ok(said)
     }
 
     /// Starts Postfix alone, and returns at once.

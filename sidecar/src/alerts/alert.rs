@@ -140,5 +140,7 @@ fn title(kind: ConcernKind, what: &str) -> String {
         ConcernKind::UserSuspended => "a user is suspended".to_owned(),
         ConcernKind::Guessing => "passwords are being guessed".to_owned(),
         ConcernKind::HashingBusy => "logins wait for a hashing thread".to_owned(),
+        ConcernKind::FleetAway => "the fleet's engine is away".to_owned(),
+        ConcernKind::FleetTrouble => "something is wrong in the fleet".to_owned(),
     }
 }

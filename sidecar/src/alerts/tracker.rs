@@ -20,12 +20,16 @@ fn hold(kind: ConcernKind) -> u64 {
         | ConcernKind::CertificateEnds
         | ConcernKind::CertificateNotRenewed
         | ConcernKind::UserSuspended => 0,
-        ConcernKind::PostfixSilent | ConcernKind::Trouble | ConcernKind::VolumeFull => 2 * MINUTE,
+        ConcernKind::PostfixSilent
+        | ConcernKind::Trouble
+        | ConcernKind::VolumeFull
+        | ConcernKind::FleetTrouble => 2 * MINUTE,
         ConcernKind::LongWait
         | ConcernKind::ManyDeferred
         | ConcernKind::ManyBounced
         | ConcernKind::Guessing
-        | ConcernKind::HashingBusy => 5 * MINUTE,
+        | ConcernKind::HashingBusy
+        | ConcernKind::FleetAway => 5 * MINUTE,
     }
 }
 
@@ -97,7 +101,9 @@ fn is_known(kind: ConcernKind, status: &Status) -> bool {
         | ConcernKind::VolumeFull
         | ConcernKind::Trouble
         | ConcernKind::Guessing
-        | ConcernKind::HashingBusy => true,
+        | ConcernKind::HashingBusy
+        | ConcernKind::FleetAway
+        | ConcernKind::FleetTrouble => true,
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::first_user;
 use super::metrics::Metrics;
 use crate::access::Rules;
 use crate::access::networks::Networks;
@@ -48,13 +47,8 @@ pub struct Services {
 ///
 /// # Errors
 ///
-/// When the database cannot be opened, or the system has no threads to give.
-pub fn build(config: Config, metrics: &Metrics) -> anyhow::Result<Services> {
-    let store = UserStore::open(&config.data_folder)?;
-    if let Some(first_user) = &config.first_user {
-        first_user::ensure(&store, first_user, config.passwords.cost)
-            .context("creating the user of SMTP_USERNAME")?;
-    }
+/// When the system has no threads to give.
+pub fn build(config: Config, store: UserStore, metrics: &Metrics) -> anyhow::Result<Services> {
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let networks = Networks::new(config.access.allowed_networks);
     let gateways = Gateways::new(config.access.trust_gateway, &networks);

@@ -8,6 +8,8 @@ use prometheus::IntCounter;
 use super::database::DatabaseMetrics;
 use crate::decision::metrics::DecisionMetrics;
 use crate::events::EventMetrics;
+use crate::fleet::metrics::FleetMetrics;
+use crate::fleet::state::State;
 use crate::logging::Log;
 use crate::metrics::Registry;
 use crate::password::pool::PoolMetrics;
@@ -28,6 +30,7 @@ pub struct Metrics {
     pub events: EventMetrics,
     pub log_lines_dropped: IntCounter,
     database: Arc<DatabaseMetrics>,
+    fleet: Arc<FleetMetrics>,
 }
 
 impl Metrics {
@@ -51,8 +54,15 @@ impl Metrics {
             dkim: DkimMetrics::register(&registry)?,
             log_lines_dropped: Log::metric(&registry)?,
             database: Arc::new(DatabaseMetrics::register(&registry)?),
+            fleet: Arc::new(FleetMetrics::register(&registry)?),
             registry,
         })
+    }
+
+    /// Has every scrape look at the fleet, too.
+    pub fn watch_fleet(&self, state: &State) {
+        let (fleet, state) = (Arc::clone(&self.fleet), state.clone());
+        self.registry.before_scrape(move || fleet.refresh(&state));
     }
 
     /// Has every scrape look at what does not report by itself.

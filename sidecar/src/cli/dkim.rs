@@ -6,11 +6,11 @@ mod import;
 mod listing;
 
 use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
 use std::str::FromStr;
 
 pub use command::{DkimCommand, ImportArguments};
 
+use super::database::{open, open_to_change};
 use super::failure::{Exit, Failure};
 use super::listing::written;
 use super::progress::Progress;
@@ -29,19 +29,19 @@ use crate::store::{KeyChangeError, ListedKey, UserStore};
 pub fn run(command: DkimCommand) -> Result<(), Failure> {
     let mut end = Ok(());
     let said = match command {
-        DkimCommand::Add { domain, data } => add(&open(&data.path)?, &parse(&domain.text)?)?,
+        DkimCommand::Add { domain, data } => add(&open_to_change(&data.path)?, &parse(&domain.text)?)?,
         DkimCommand::List { json, data } => listing::list(&open(&data.path)?, json)?,
         DkimCommand::Show { domain, data } => {
             listing::records(&keys_of(&open(&data.path)?, &parse(&domain.text)?)?)?
         }
         DkimCommand::Check { domain, data } => {
             let domain = domain.as_deref().map(parse).transpose()?;
-            let (said, checked) = check::run(&open(&data.path)?, domain.as_ref())?;
+            let (said, checked) = check::run(&open_to_change(&data.path)?, domain.as_ref())?;
             end = checked;
             said
         }
-        DkimCommand::Rotate { domain, data } => rotate(&open(&data.path)?, &parse(&domain.text)?)?,
-        DkimCommand::Import(arguments) => import::run(&open(&arguments.data.path)?, &arguments)?,
+        DkimCommand::Rotate { domain, data } => rotate(&open_to_change(&data.path)?, &parse(&domain.text)?)?,
+        DkimCommand::Import(arguments) => import::run(&open_to_change(&arguments.data.path)?, &arguments)?,
         DkimCommand::Export { domain, selector, data } => {
             let key = open(&data.path)?.dkim_key(&parse(&domain.text)?, &parse(&selector)?)?;
             // Straight to the output: a copy in a string would not be wiped.
@@ -49,16 +49,12 @@ pub fn run(command: DkimCommand) -> Result<(), Failure> {
             String::new()
         }
         DkimCommand::Remove { domain, selector, data } => {
-            remove(&open(&data.path)?, &parse(&domain.text)?, &parse(&selector)?)?
+            remove(&open_to_change(&data.path)?, &parse(&domain.text)?, &parse(&selector)?)?
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
     written(out.write_all(said.as_bytes()).and_then(|()| out.flush()))?;
     end
-}
-
-fn open(folder: &Path) -> Result<UserStore, Failure> {
-    UserStore::open(folder).map_err(Failure::trouble)
 }
 
 fn parse<T: FromStr<Err = String>>(text: &str) -> Result<T, Failure> {
@@ -67,12 +63,11 @@ fn parse<T: FromStr<Err = String>>(text: &str) -> Result<T, Failure> {
 
 impl From<KeyChangeError> for Failure {
     fn from(error: KeyChangeError) -> Self {
-        let exit = match error {
-            KeyChangeError::Exists(..) => Exit::UserExists,
-            KeyChangeError::Unknown(..) => Exit::UserUnknown,
-            KeyChangeError::Store(_) => Exit::Trouble,
-        };
-        Self::new(exit, error)
+        match error {
+            KeyChangeError::Exists(..) => Self::new(Exit::UserExists, error),
+            KeyChangeError::Unknown(..) => Self::new(Exit::UserUnknown, error),
+            KeyChangeError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 pub use command::DoctorOptions;
 
 use super::console::{ask, wants_colours};
+use super::database::open_to_change;
 use super::failure::{Exit, Failure};
 use super::progress::Progress;
 use crate::access::senders::canonical_domain;
@@ -21,7 +22,6 @@ use crate::doctor::gather::{self, Questions};
 use crate::doctor::report::{Colours, Report, table};
 use crate::history::{Entry, Filter};
 use crate::status::Status;
-use crate::store::UserStore;
 
 const DAY: u64 = 86_400;
 
@@ -34,7 +34,7 @@ pub fn run(options: DoctorOptions) -> Result<(), Failure> {
     let config = Config::doctor(&ProcessEnvironment)?;
     let mut named = parsed(&options.domains)?;
     named.extend(config.sender_domains.iter().cloned());
-    let store = UserStore::open(&options.data.path).map_err(Failure::trouble)?;
+    let store = open_to_change(&options.data.path)?;
     let (domains, keys) = domains(&store, &named).map_err(Failure::trouble)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::trouble)?;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use crate::config::Mistakes;
-use crate::store::ChangeError;
+use crate::store::shared::EngineError;
+use crate::store::{ChangeError, StoreError};
 
 /// What the process tells its caller; README has the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub enum Exit {
     DoctorWarns = 10,
     /// `relay doctor`: something has to be mended.
     DoctorFails = 11,
+    /// The fleet's engine does not answer, or did not confirm a change.
+    EngineAway = 12,
+    /// Somebody else in the fleet changed it at the same time.
+    ChangedMeanwhile = 13,
     /// A bad setting: EX_USAGE of sysexits(3).
     BadSetting = 64,
 }
@@ -62,6 +67,17 @@ impl From<Mistakes> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match error {
+            StoreError::Engine(EngineError::Away(_) | EngineError::Unsure(_)) => Exit::EngineAway,
+            StoreError::Engine(EngineError::Meanwhile) => Exit::ChangedMeanwhile,
+            _ => Exit::Trouble,
+        };
+        Self::new(exit, error)
+    }
+}
+
 impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         match error {
@@ -73,7 +89,7 @@ impl From<ChangeError> for Failure {
                 Exit::UserUnknown,
                 format!("there is no user {name}; relay user list shows all users"),
             ),
-            ChangeError::Store(error) => Self::trouble(error),
+            ChangeError::Store(error) => error.into(),
         }
     }
 }

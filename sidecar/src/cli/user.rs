@@ -2,11 +2,12 @@
 
 mod command;
 mod show;
+mod usage;
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 
+use super::database::{open, open_to_change};
 use super::failure::{Exit, Failure};
 use super::listing::written;
 use super::password_input::{NewPassword, new_password};
@@ -21,6 +22,7 @@ use crate::user_name::UserName;
 use crate::users::{Credential, MAX_CREDENTIALS, NewHash, User};
 
 pub use command::{PasswordCommand, UserCommand};
+use usage::Elsewhere;
 
 /// Runs one command and prints what it did.
 ///
@@ -31,33 +33,35 @@ pub fn run(command: UserCommand) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let said = match command {
         UserCommand::Add { name, password, rights, data } => {
-            add(&open(&data.path)?, &parse(&name.text)?, &password, &rights)?
+            add(&open_to_change(&data.path)?, &parse(&name.text)?, &password, &rights)?
         }
         UserCommand::Set { name, rights, data } => {
-            set(&open(&data.path)?, &parse(&name.text)?, &rights)?
+            set(&open_to_change(&data.path)?, &parse(&name.text)?, &rights)?
         }
-        UserCommand::Remove { name, data } => remove(&open(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::Remove { name, data } => remove(&open_to_change(&data.path)?, &parse(&name.text)?)?,
         UserCommand::List { json, data } => {
             show::list(&open(&data.path)?, json, &mut out)?;
             String::new()
         }
         UserCommand::Show { name, json, data } => {
-            show::show(&open(&data.path)?, &parse(&name.text)?, json)?
+            let (store, name) = (open(&data.path)?, parse(&name.text)?);
+            let elsewhere = Elsewhere::ask(&store, &data.path, &name)?;
+            show::show(&store, &name, &elsewhere, json)?
         }
         UserCommand::Passwd { name, password, data } => {
-            passwd(&open(&data.path)?, &parse(&name.text)?, &password)?
+            passwd(&open_to_change(&data.path)?, &parse(&name.text)?, &password)?
         }
         UserCommand::Password(PasswordCommand::Add { name, label, password, expires, data }) => {
             let expires = expires.as_deref();
-            add_password(&open(&data.path)?, &parse(&name.text)?, &label, &password, expires)?
+            add_password(&open_to_change(&data.path)?, &parse(&name.text)?, &label, &password, expires)?
         }
         UserCommand::Password(PasswordCommand::Remove { name, label, data }) => {
-            remove_password(&open(&data.path)?, &parse(&name.text)?, &label)?
+            remove_password(&open_to_change(&data.path)?, &parse(&name.text)?, &label)?
         }
-        UserCommand::Enable { name, data } => enable(&open(&data.path)?, &parse(&name.text)?)?,
-        UserCommand::Disable { name, data } => disable(&open(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::Enable { name, data } => enable(&open_to_change(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::Disable { name, data } => disable(&open_to_change(&data.path)?, &parse(&name.text)?)?,
         UserCommand::Import { file, replace, data } => {
-            import::run(&open(&data.path)?, &data.path, &file, replace, cost()?)?
+            import::run(&open_to_change(&data.path)?, &data.path, &file, replace, cost()?)?
         }
         UserCommand::Snippet { name, program, at, data } => {
             let name = parse(&name.text)?;
@@ -70,10 +74,6 @@ pub fn run(command: UserCommand) -> Result<(), Failure> {
         }
     };
     written(out.write_all(said.as_bytes()).and_then(|()| out.flush()))
-}
-
-fn open(folder: &Path) -> Result<UserStore, Failure> {
-    UserStore::open(folder).map_err(Failure::trouble)
 }
 
 fn parse(name: &str) -> Result<UserName, Failure> {

@@ -44,6 +44,7 @@ impl<E: Environment> Reader<'_, E> {
         let headers = self.headers();
         let alerts = self.alerts();
         let doctor = self.doctor(&access.sender_domains, &access.allowed_networks);
+        let fleet = self.fleet();
         let http = self.http();
         let first_user = self.first_user();
         let log = self.log();
@@ -58,6 +59,7 @@ impl<E: Environment> Reader<'_, E> {
             headers: headers?,
             alerts: alerts?,
             doctor,
+            fleet,
             http: http?,
             data_folder,
             first_user,

@@ -15,7 +15,7 @@ const fn variable(name: &'static str, default: &'static str) -> Variable {
 }
 
 /// Every variable that the sidecar reads. README and `.env.example` are tested against it.
-pub const VARIABLES: [Variable; 44] = [
+pub const VARIABLES: [Variable; 51] = [
     variable("ALLOWED_NETWORKS", "127.0.0.0/8 [::1]/128"),
     variable("TRUST_GATEWAY", "false"),
     variable("ENABLE_SASL", "true"),
@@ -29,6 +29,13 @@ pub const VARIABLES: [Variable; 44] = [
     variable("ALERT_FORMAT", "json"),
     variable("ALERT_MAIL", ""),
     variable("DOCTOR_DAILY", "false"),
+    variable("FLEET_URL", ""),
+    variable("FLEET_NODE", ""),
+    variable("FLEET_CREDENTIALS_FILE", ""),
+    variable("FLEET_CA", ""),
+    variable("FLEET_CERT", ""),
+    variable("FLEET_KEY", ""),
+    variable("FLEET_INSECURE", "false"),
     variable("DKIM_DOMAINS", ""),
     variable("DKIM_REQUIRE_DNS", "true"),
     variable("DKIM_RESIGN", "never"),
@@ -95,8 +102,9 @@ pub const OF_RELAY_INIT: [&str; 27] = [
 ];
 
 /// Any name that begins like this was meant for us.
-const OUR_PREFIXES: [&str; 17] = [
+const OUR_PREFIXES: [&str; 18] = [
     "DOCTOR_",
+    "FLEET_",
     "ALERT_",
     "RELAY_",
     "RELAYHOST",

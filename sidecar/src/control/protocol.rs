@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Excerpt, Filter};
+use crate::limits::usage::Usage;
 use crate::status::Status;
 
 /// Version of the protocol, the member `v` of both.
@@ -19,6 +20,10 @@ pub enum Question {
     Status,
     /// A test to everywhere that alerts go.
     AlertTest,
+    /// What a user used by way of other relays of the fleet.
+    UsedElsewhere {
+        user: String,
+    },
     History {
         #[serde(default)]
         filter: Filter,
@@ -37,6 +42,8 @@ pub enum Answer {
     History(Excerpt),
     /// A sentence for each channel, and whether it worked.
     AlertTest(Vec<(String, bool)>),
+    /// The name of each other relay, and what was used by way of it.
+    UsedElsewhere(Vec<(String, Usage)>),
     Error(String),
 }
 

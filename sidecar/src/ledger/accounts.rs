@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::limits::account::{Account, AccountKey};
+use crate::limits::elsewhere::Counted;
 use crate::store::{StoreError, UserStore};
 
 /// An account that was not used for this long, in seconds, is forgotten; at the latest after twice
@@ -16,6 +17,9 @@ pub struct Accounts {
     young: HashMap<AccountKey, Account>,
     old: HashMap<AccountKey, Account>,
     changed: HashSet<AccountKey>,
+    /// Whether other relays want to know what is counted, and whose counts they do not know yet.
+    pub is_shared: bool,
+    counted: HashSet<AccountKey>,
     grew_old: u64,
     /// How far the accounts on disk have been tidied up; `None` is the start.
     pub swept_to: Option<AccountKey>,
@@ -53,6 +57,24 @@ impl Accounts {
         if !self.changed.contains(key) {
             self.changed.insert(key.clone());
         }
+    }
+
+    /// As [`Accounts::changed`], when something was counted.
+    pub fn counted(&mut self, key: &AccountKey) {
+        self.changed(key);
+        if self.is_shared && !self.counted.contains(key) {
+            self.counted.insert(key.clone());
+        }
+    }
+
+    /// Copies of what was counted since the last call.
+    pub fn take_counted(&mut self) -> Vec<Counted> {
+        let counted = std::mem::take(&mut self.counted);
+        let copied = counted.into_iter().filter_map(|key| {
+            let account = self.young.get(&key).or_else(|| self.old.get(&key))?;
+            Some(Counted { owner: account.owner, usage: account.usage.clone(), key })
+        });
+        copied.collect()
     }
 
     pub fn holds(&self, key: &AccountKey) -> bool {

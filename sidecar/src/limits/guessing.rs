@@ -56,6 +56,8 @@ pub struct Guesses {
     by_user: BoundedMap<String, ByUser>,
     /// Names of nobody have a table of their own: made-up names cannot push out real ones.
     by_nobody: BoundedMap<String, ByUser>,
+    /// Addresses that other relays of the fleet block, and until when.
+    elsewhere: BoundedMap<IpAddr, u64>,
     pending: Pending,
 }
 
@@ -73,6 +75,7 @@ impl Guesses {
             by_site: BoundedMap::new(MAX_SITES),
             by_user: BoundedMap::new(MAX_REMEMBERED),
             by_nobody: BoundedMap::new(MAX_REMEMBERED),
+            elsewhere: BoundedMap::new(MAX_REMEMBERED),
             pending: Pending::default(),
         }
     }
@@ -102,7 +105,8 @@ impl Guesses {
     fn judge_by_the_past(&mut self, now: u64, attempt: &Attempt<'_>) -> Judgement {
         let mut over = attempt.counters().filter(|counter| {
             let (wrong, limit) = self.wrong_by(counter);
-            !attempt.is_exempt_from(counter) && wrong.is_some_and(|w| w.at_limit(now, limit))
+            let is_over = || wrong.is_some_and(|wrong| wrong.at_limit(now, limit));
+            !attempt.is_exempt_from(counter) && (is_over() || self.is_blocked_elsewhere(now, counter))
         });
         let turn = match over.next() {
             None => return Judgement::Check,
@@ -123,6 +127,32 @@ impl Guesses {
             by.deferred(now, attempt.password);
         }
         Judgement::ComeBack
+    }
+
+    /// Takes it from another relay that this address guessed too much there.
+    pub fn block(&mut self, address: IpAddr, until: u64) {
+        let address = client_network(address);
+        if self.limits.per_address.most > 0
+            && let Some(known) = self.elsewhere.touch(&address, || until)
+        {
+            *known = until;
+        }
+    }
+
+    /// No longer than the limit's own period, whatever the other relay says.
+    fn is_blocked_elsewhere(&self, now: u64, counter: &Counter) -> bool {
+        let Counter::Address(address) = counter else { return false };
+        let window = self.limits.per_address.window;
+        let until = self.elsewhere.peek(address).copied().unwrap_or(0);
+        (now..=now.saturating_add(window)).contains(&until)
+    }
+
+    /// Until when an address is blocked that has just reached its limit by this attempt.
+    pub fn blocked_until(&self, now: u64, attempt: &Attempt<'_>) -> Option<(IpAddr, u64)> {
+        let address = attempt.address.map(client_network)?;
+        let limit = self.limits.per_address;
+        let is_over = self.by_address.peek(&address)?.wrong.at_limit(now, limit);
+        is_over.then_some((address, now + limit.window))
     }
 
     fn is_newcomer(&self, now: u64, attempt: &Attempt<'_>) -> bool {

@@ -85,6 +85,10 @@ pub struct Usage {
     lifted: u64,
 }
 
+/// Index, current and previous count of an hour and a day, of three counters; and when a suspension was
+/// lifted.
+pub const FIGURES: usize = 3 * 2 * 3 + 1;
+
 /// A limit that has no room left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
@@ -109,14 +113,21 @@ impl Usage {
         }
     }
 
-    /// Whether one more message to this many recipients stays within all limits.
+    /// Whether one more message to this many recipients stays within all limits, with what was sent
+    /// by way of other relays.
     ///
     /// # Errors
     ///
     /// The first limit that it would exceed.
-    pub fn check(&self, now: u64, limits: &Limits, recipients: u32) -> Result<(), Exceeded> {
+    pub fn check(
+        &self,
+        now: u64,
+        limits: &Limits,
+        recipients: u32,
+        elsewhere: &[Self],
+    ) -> Result<(), Exceeded> {
         for limit in &limits.0 {
-            let used = self.used(now, limit);
+            let used = self.used_in_all(now, limit, elsewhere);
             let amount = match limit.unit {
                 Unit::Recipients => recipients,
                 Unit::Messages => 1,
@@ -134,15 +145,21 @@ impl Usage {
         self.recipients.add(now, recipients);
     }
 
-    /// Counts an attempt, and says whether it goes over the ceiling. `lifted` is when the last
-    /// suspension was lifted.
+    /// What has been used of a limit, with what was sent by way of other relays.
+    pub fn used_in_all(&self, now: u64, limit: &Limit, elsewhere: &[Self]) -> u32 {
+        let elsewhere = elsewhere.iter().map(|usage| usage.used(now, limit));
+        elsewhere.fold(self.used(now, limit), u32::saturating_add)
+    }
+
+    /// Counts an attempt, and says whether it goes over the ceiling, with those by way of other
+    /// relays. `lifted` is when the last suspension was lifted.
     pub fn attempt(
         &mut self,
         now: u64,
         recipients: u32,
-        limits: &Limits,
-        ceiling: &Ceiling,
+        (limits, ceiling): (&Limits, &Ceiling),
         lifted: u64,
+        elsewhere: &[Self],
     ) -> bool {
         // Not "later": the clock may have been set back in between.
         if lifted != self.lifted {
@@ -150,10 +167,38 @@ impl Usage {
             self.attempts = Counter::default();
         }
         self.attempts.add(now, recipients);
-        ceiling
-            .limits(limits)
-            .iter()
-            .any(|limit| self.attempts.used(now, limit.period) > limit.most)
+        let others = || elsewhere.iter().filter(|usage| usage.lifted == lifted);
+        ceiling.limits(limits).iter().any(|limit| {
+            let attempts = others().map(|usage| usage.attempts.used(now, limit.period));
+            let here = self.attempts.used(now, limit.period);
+            attempts.fold(here, u32::saturating_add) > limit.most
+        })
+    }
+
+    /// All counts in a fixed order, to be sent to another relay.
+    pub fn to_figures(&self) -> [u64; FIGURES] {
+        let mut figures = [self.lifted; FIGURES];
+        let windows = [&self.messages, &self.recipients, &self.attempts]
+            .into_iter()
+            .flat_map(|counter| [counter.hour, counter.day])
+            .flat_map(|window| [window.index, window.current.into(), window.previous.into()]);
+        figures.iter_mut().zip(windows).for_each(|(figure, value)| *figure = value);
+        figures
+    }
+
+    /// What [`Usage::to_figures`] wrote. Counts that are too large become the largest there are.
+    pub fn from_figures(figures: &[u64; FIGURES]) -> Self {
+        let count = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let [windows @ .., lifted] = figures;
+        let mut windows = windows.as_chunks::<3>().0.iter().map(|[index, current, previous]| {
+            Window { index: *index, current: count(*current), previous: count(*previous) }
+        });
+        let mut counter = || {
+            let hour = windows.next().unwrap_or_default();
+            Counter { hour, day: windows.next().unwrap_or_default() }
+        };
+        let (messages, recipients, attempts) = (counter(), counter(), counter());
+        Self { messages, recipients, attempts, lifted: *lifted }
     }
 
     /// Whether nothing in it counts any longer.

@@ -57,7 +57,7 @@ pub struct Dependencies {
 pub struct Authenticator {
     with: Dependencies,
     renewal: Renewal,
-    guessing: Guessing,
+    pub guessing: Guessing,
     /// The hash that passwords for nobody are checked against.
     decoy: String,
 }

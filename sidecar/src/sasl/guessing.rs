@@ -1,10 +1,11 @@
 //! Who may have a password looked at now: the limits on guessing, for logins that run side by side.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, timeout_at};
 
 use super::metrics::AuthMetrics;
@@ -26,6 +27,8 @@ pub struct Guessing {
     gateways: Gateways,
     gateway_seen: Once,
     metrics: AuthMetrics,
+    /// Who hears of addresses that guessed too much, and until when that counts.
+    blocked: OnceLock<Sender<(IpAddr, u64)>>,
 }
 
 /// What becomes of a login.
@@ -46,6 +49,7 @@ impl Guessing {
             gateways,
             gateway_seen: Once::new(),
             metrics,
+            blocked: OnceLock::new(),
         }
     }
 
@@ -99,6 +103,19 @@ impl Guessing {
         }
     }
 
+    /// Tells somebody of addresses that guess too much from now on. Only the first one who asks.
+    pub fn tell(&self, blocked: Sender<(IpAddr, u64)>) {
+        drop(self.blocked.set(blocked));
+    }
+
+    /// Takes it from another relay that this address guessed too much there.
+    pub fn block(&self, address: IpAddr, until: u64) {
+        // An address that many clients share elsewhere may be one that many share here.
+        if !self.gateways.is_shared(address) {
+            self.guesses().block(address, until);
+        }
+    }
+
     /// Addresses that are over their limit now.
     pub fn blocked_addresses(&self) -> usize {
         self.guesses().blocked_addresses(now())
@@ -121,9 +138,14 @@ impl Look<'_> {
     pub fn wrong(self) {
         let mut guesses = self.guessing.guesses();
         guesses.count_wrong(now(), self.attempt);
+        let blocked = guesses.blocked_until(now(), self.attempt);
         let evicted = guesses.take_evicted();
         self.guessing.metrics.guesses(guesses.remembered(), evicted);
         drop(guesses);
+        if let (Some(blocked), Some(told)) = (blocked, self.guessing.blocked.get()) {
+            // Under a flood some are not told of; they are blocked here all the same.
+            let _told = told.try_send(blocked);
+        }
         if evicted > 0 {
             tracing::warn!(
                 evicted,

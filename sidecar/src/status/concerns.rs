@@ -3,6 +3,7 @@
 //! The thresholds are those of `deploy/prometheus/relay.rules.yml`, as far as it has them.
 
 mod failing;
+mod fleet;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,10 +58,12 @@ pub enum ConcernKind {
     UserSuspended,
     Guessing,
     HashingBusy,
+    FleetAway,
+    FleetTrouble,
 }
 
 impl ConcernKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::PostfixSilent,
         Self::CertificateExpired,
         Self::VolumeFull,
@@ -73,6 +76,8 @@ impl ConcernKind {
         Self::UserSuspended,
         Self::Guessing,
         Self::HashingBusy,
+        Self::FleetAway,
+        Self::FleetTrouble,
     ];
 
     /// As in JSON and in an alert's `event`.
@@ -90,6 +95,8 @@ impl ConcernKind {
             Self::UserSuspended => "user_suspended",
             Self::Guessing => "guessing",
             Self::HashingBusy => "hashing_busy",
+            Self::FleetAway => "fleet_away",
+            Self::FleetTrouble => "fleet_trouble",
         }
     }
 
@@ -125,6 +132,7 @@ pub fn of(status: &Status) -> Vec<Concern> {
         .chain(suspended(status))
         .chain(guessing(status))
         .chain(hashing(status))
+        .chain(fleet::of(status))
         .collect();
     concerns.sort_by_key(|concern| concern.kind);
     concerns

@@ -8,6 +8,7 @@ use super::{
     ALL_OTHERS, Certificate, Count, Hashing, LimitUse, Period, Plot, Postfix, Queue, Sender,
     Status, Volume, concerns,
 };
+use crate::fleet::standing::Standing;
 use crate::metrics::Reading;
 
 /// What the registry does not have.
@@ -16,6 +17,7 @@ pub struct Known {
     /// The limits of those users whose messages are counted by name.
     pub limits: BTreeMap<String, Vec<LimitUse>>,
     pub suspended_users: Vec<String>,
+    pub fleet: Option<Standing>,
     /// When the sidecar started, in seconds since 1970.
     pub started: u64,
     pub version: String,
@@ -51,6 +53,7 @@ pub fn status(reading: &Reading, ring: &Ring, known: Known, now: u64) -> Status 
             busy: reading.value("relay_hashing_threads_busy").unwrap_or_default(),
             waiting: reading.value("relay_hashing_queue_length").unwrap_or_default(),
         },
+        fleet: known.fleet,
         version: known.version,
         plots: plots(&sample, ring),
         ..Status::default()

@@ -6,6 +6,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::records::{self, encode};
+use super::shared::Kind;
 use super::{StoreError, UserStore};
 use crate::dkim::key::{KeyRecord, NamedKey};
 use crate::dkim::names::{Domain, Selector};
@@ -112,18 +113,20 @@ impl UserStore {
 
     /// Adds keys, all of them or none.
     pub fn add_dkim_keys(&self, keys: &[NamedKey]) -> Result<(), KeyChangeError> {
-        let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
-        for NamedKey { domain, selector, record } in keys {
-            let key = database_key(domain, selector);
-            let existing = self.dkim.get(&txn, key.as_bytes());
-            if existing.map_err(|error| self.failed(error))?.is_some() {
-                return Err(KeyChangeError::Exists(domain.clone(), selector.clone()));
-            }
-            let value = Zeroizing::new(encode(key.as_bytes(), record)?);
-            let put = self.dkim.put(&mut txn, key.as_bytes(), &value);
-            put.map_err(|error| self.failed(error))?;
-        }
-        txn.commit().map_err(|error| self.failed(error).into())
+        let names: Vec<String> =
+            keys.iter().map(|key| database_key(&key.domain, &key.selector)).collect();
+        let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+        self.change(Kind::Dkim, &names, |txn| {
+            let edit = |NamedKey { domain, selector, record }: &NamedKey| {
+                let key = database_key(domain, selector).into_bytes();
+                if self.dkim.get(txn, &key).map_err(|error| self.failed(error))?.is_some() {
+                    return Err(KeyChangeError::Exists(domain.clone(), selector.clone()));
+                }
+                let value = Zeroizing::new(encode(&key, record)?);
+                Ok((key, Some(value)))
+            };
+            Ok(((), keys.iter().map(edit).collect::<Result<Vec<_>, _>>()?))
+        })
     }
 
     /// Notes since when DNS has a key's record, or that it has it no more.
@@ -133,17 +136,14 @@ impl UserStore {
         selector: &Selector,
         published: Option<u64>,
     ) -> Result<(), KeyChangeError> {
-        let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
-        let key = database_key(domain, selector);
-        let value = self.dkim.get(&txn, key.as_bytes()).map_err(|error| self.failed(error))?;
-        let value =
-            value.ok_or_else(|| KeyChangeError::Unknown(domain.clone(), selector.clone()))?;
-        let record = decode(key.as_bytes(), value)?;
-        let record = KeyRecord { published, ..record };
-        let value = Zeroizing::new(encode(key.as_bytes(), &record)?);
-        let put = self.dkim.put(&mut txn, key.as_bytes(), &value);
-        put.map_err(|error| self.failed(error))?;
-        txn.commit().map_err(|error| self.failed(error).into())
+        let key = database_key(domain, selector).into_bytes();
+        self.change(Kind::Dkim, &[&key], |txn| {
+            let value = self.dkim.get(txn, &key).map_err(|error| self.failed(error))?;
+            let unknown = || KeyChangeError::Unknown(domain.clone(), selector.clone());
+            let record = KeyRecord { published, ..decode(&key, value.ok_or_else(unknown)?)? };
+            let value = Zeroizing::new(encode(&key, &record)?);
+            Ok(((), vec![(key.clone(), Some(value))]))
+        })
     }
 
     /// Removes a key, even one whose record is damaged.
@@ -152,12 +152,12 @@ impl UserStore {
         domain: &Domain,
         selector: &Selector,
     ) -> Result<(), KeyChangeError> {
-        let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
-        let key = database_key(domain, selector);
-        let found = self.dkim.delete(&mut txn, key.as_bytes());
-        if !found.map_err(|error| self.failed(error))? {
-            return Err(KeyChangeError::Unknown(domain.clone(), selector.clone()));
-        }
-        txn.commit().map_err(|error| self.failed(error).into())
+        let key = database_key(domain, selector).into_bytes();
+        self.change(Kind::Dkim, &[&key], |txn| {
+            match self.dkim.get(txn, &key).map_err(|error| self.failed(error))? {
+                Some(_) => Ok(((), vec![(key.clone(), None)])),
+                None => Err(KeyChangeError::Unknown(domain.clone(), selector.clone())),
+            }
+        })
     }
 }

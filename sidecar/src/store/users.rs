@@ -3,13 +3,14 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use heed::RwTxn;
+use heed::RoTxn;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::records::{decode, encode};
+use super::shared::Kind;
 use super::{StoreError, UserStore};
-use crate::limits::account::AccountKey;
 use crate::user_name::UserName;
 use crate::users::{NewHash, User};
 
@@ -33,6 +34,9 @@ pub enum Entry {
     /// as, its limits.
     Password(NewHash),
 }
+
+/// Users that are written to a fleet's engine side by side.
+const AT_A_TIME: usize = 256;
 
 /// A user's name, and the record where it can be read.
 pub type Listed = (String, Result<User, StoreError>);
@@ -78,6 +82,8 @@ impl UserStore {
     /// Writes users in one transaction, all of them or none, and returns how many. Existing ones
     /// are replaced when `replace` says so. `now` is in seconds since 1970.
     ///
+    /// In a fleet they are written one after the other, and those before an error stay.
+    ///
     /// Every new user gets an id; one that is replaced keeps its own, and with it its counters.
     pub fn add_all(
         &self,
@@ -85,66 +91,104 @@ impl UserStore {
         replace: bool,
         now: u64,
     ) -> Result<u64, ChangeError> {
+        if self.engine.is_some() {
+            return self.add_all_to_fleet(entries, replace, now);
+        }
         let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
+        self.refuse_if_replica(&txn)?;
         let mut count = 0;
         for entry in entries {
             let (name, entry) = entry.map_err(StoreError::from)?;
-            let key = name.as_str().as_bytes();
-            let existing = self.users.get(&txn, key).map_err(|error| self.failed(error))?;
-            if existing.is_some() && !replace {
-                return Err(ChangeError::Exists(name));
-            }
-            // A record that cannot be read is replaced as a whole.
-            let existing = existing.and_then(|value| decode::<User>(key, value).ok());
-            let id = existing.as_ref().map_or_else(new_id, |user| Ok(user.id))?;
-            let user = match (entry, existing) {
-                (Entry::User(user), _) => *user,
-                (Entry::Password(password), None) => User::new(password, now),
-                (Entry::Password(password), Some(mut user)) => {
-                    user.set_password(password, now);
-                    user
-                }
-            };
-            self.put(&mut txn, &name, &User { id, ..user })?;
+            let (key, value) = self.entry(&txn, &name, entry, replace, now)?;
+            self.put_record(&mut txn, Kind::Users, &key, &value)?;
             count += 1;
         }
         txn.commit().map_err(|error| self.failed(error))?;
         Ok(count)
     }
 
-    /// Changes a user; reading and writing are one transaction.
+    fn add_all_to_fleet(
+        &self,
+        entries: impl IntoIterator<Item = std::io::Result<(UserName, Entry)>>,
+        replace: bool,
+        now: u64,
+    ) -> Result<u64, ChangeError> {
+        let (mut count, mut entries) = (0, entries.into_iter());
+        loop {
+            let some = entries.by_ref().take(AT_A_TIME).collect::<Result<Vec<_>, _>>();
+            let some = some.map_err(StoreError::from)?;
+            if some.is_empty() {
+                return Ok(count);
+            }
+            // Of a few it is asked what the fleet has; of many, whoever changes them meanwhile is found out anyway.
+            let names: Vec<UserName> = some.iter().map(|(name, _)| name.clone()).collect();
+            let keys = names.iter().map(|name| name.as_str().as_bytes());
+            let keys: Vec<&[u8]> = keys.take(if names.len() == 1 { 1 } else { 0 }).collect();
+            count += self.change(Kind::Users, &keys, |txn| {
+                let edit = |(name, entry): (UserName, Entry)| {
+                    let (key, value) = self.entry(txn, &name, entry, replace, now)?;
+                    Ok((key, Some(value)))
+                };
+                let edits = some.into_iter().map(edit).collect::<Result<Vec<_>, ChangeError>>()?;
+                Ok::<_, ChangeError>((edits.len() as u64, edits))
+            })?;
+        }
+    }
+
+    /// The record of an entry, beside the one that there is.
+    fn entry(
+        &self,
+        txn: &RoTxn<'_>,
+        name: &UserName,
+        entry: Entry,
+        replace: bool,
+        now: u64,
+    ) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), ChangeError> {
+        let key = name.as_str().as_bytes();
+        let existing = self.users.get(txn, key).map_err(|error| self.failed(error))?;
+        if existing.is_some() && !replace {
+            return Err(ChangeError::Exists(name.clone()));
+        }
+        // A record that cannot be read is replaced as a whole.
+        let existing = existing.and_then(|value| decode::<User>(key, value).ok());
+        let id = existing.as_ref().map_or_else(new_id, |user| Ok(user.id))?;
+        let user = match (entry, existing) {
+            (Entry::User(user), _) => *user,
+            (Entry::Password(password), None) => User::new(password, now),
+            (Entry::Password(password), Some(mut user)) => {
+                user.set_password(password, now);
+                user
+            }
+        };
+        Ok((key.to_owned(), Zeroizing::new(encode(key, &User { id, ..user })?)))
+    }
+
+    /// Changes a user; nobody else changes it in between.
     pub fn update(
         &self,
         name: &UserName,
         change: impl FnOnce(&mut User),
     ) -> Result<User, ChangeError> {
-        let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
         let key = name.as_str().as_bytes();
-        let value = self.users.get(&txn, key).map_err(|error| self.failed(error))?;
-        let Some(value) = value else { return Err(ChangeError::Unknown(name.clone())) };
-        let mut user = decode(key, value)?;
-        change(&mut user);
-        self.put(&mut txn, name, &user)?;
-        txn.commit().map_err(|error| self.failed(error))?;
-        Ok(user)
+        self.change(Kind::Users, &[key], |txn| {
+            let value = self.users.get(txn, key).map_err(|error| self.failed(error))?;
+            let Some(value) = value else { return Err(ChangeError::Unknown(name.clone())) };
+            let mut user = decode(key, value)?;
+            change(&mut user);
+            let value = Zeroizing::new(encode(key, &user)?);
+            Ok((user, vec![(key.to_owned(), Some(value))]))
+        })
     }
 
     /// Removes a user, even one whose record is damaged.
     pub fn remove(&self, name: &UserName) -> Result<(), ChangeError> {
-        let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
-        let found = self.users.delete(&mut txn, name.as_str().as_bytes());
-        if !found.map_err(|error| self.failed(error))? {
-            return Err(ChangeError::Unknown(name.clone()));
-        }
-        let account = AccountKey::User(name.clone()).to_string();
-        let deleted = self.accounts.delete(&mut txn, account.as_bytes());
-        deleted.map_err(|error| self.failed(error))?;
-        txn.commit().map_err(|error| self.failed(error).into())
-    }
-
-    fn put(&self, txn: &mut RwTxn<'_>, name: &UserName, user: &User) -> Result<(), StoreError> {
         let key = name.as_str().as_bytes();
-        self.users.put(txn, key, &encode(key, user)?).map_err(|error| self.failed(error))
+        self.change(Kind::Users, &[key], |txn| {
+            match self.users.get(txn, key).map_err(|error| self.failed(error))? {
+                Some(_) => Ok(((), vec![(key.to_owned(), None)])),
+                None => Err(ChangeError::Unknown(name.clone())),
+            }
+        })
     }
 }
 

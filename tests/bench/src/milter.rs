@@ -1,12 +1,10 @@
 //! The milter beside one in C that looks at nothing: by themselves, and in the whole relay.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use relay_tests::lab::{HOME, Lab};
+use relay_tests::milter_client;
 use relay_tests::requirements::Requirements;
 
 use crate::cpu::Group;
@@ -37,7 +35,8 @@ fn alone(plan: &Plan) -> Result<Vec<Row>> {
         (RELAY.to_owned(), Service::sidecar(&lab, "milter.sock", &[])?),
         (LIBMILTER.to_owned(), Service::running(socket, group, process)),
     ];
-    let message = message();
+    let macros = format!("{{mail_addr}}\0alice@example.org\0{{client_addr}}\0{HOME}\0");
+    let message = milter_client::message(&macros, "alice@example.org");
     let total = plan.exchanges / 4;
     let series = rounds::interleave(plan.rounds, &services, |service| {
         let open = |socket: &Path| Ok(socket.to_owned());
@@ -83,43 +82,8 @@ fn in_the_relay(plan: &Plan) -> Result<Vec<Row>> {
     ])
 }
 
-/// Everything of a message that Postfix tells when no answer is awaited before its end.
-fn message() -> Vec<u8> {
-    let macros = format!("M{{mail_addr}}\0alice@example.org\0{{client_addr}}\0{HOME}\0");
-    let mut bytes = packet(b'D', macros.as_bytes());
-    bytes.extend(packet(b'M', b"<alice@example.org>\0"));
-    bytes.extend(packet(b'R', b"<r0@example.net>\0"));
-    for field in ["From\0Alice <alice@example.org>\0", "To\0r0@example.net\0", "Subject\0hello\0"] {
-        bytes.extend(packet(b'L', field.as_bytes()));
-    }
-    bytes.extend(packet(b'D', b"Ei\x004ABCDEF\0"));
-    bytes.extend(packet(b'E', b""));
-    bytes
-}
-
 fn session(socket: &Path, message: &[u8]) -> Result<()> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let offer = [6_u32, 0x1ff, 0x1f_ffff].map(u32::to_be_bytes).concat();
-    stream.write_all(&packet(b'O', &offer))?;
-    ensure!(answer(&mut stream)? == b'O', "no negotiation");
-    stream.write_all(message)?;
-    let reply = answer(&mut stream)?;
+    let reply = milter_client::session(socket, message)?;
     ensure!(matches!(reply, b'c' | b'a'), "a message was answered with {reply}");
-    Ok(stream.write_all(&packet(b'Q', b""))?)
-}
-
-/// The first byte of the next packet.
-fn answer(stream: &mut UnixStream) -> Result<u8> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let mut packet = vec![0; usize::try_from(u32::from_be_bytes(length))?];
-    stream.read_exact(&mut packet)?;
-    Ok(packet.first().copied().unwrap_or_default())
-}
-
-fn packet(command: u8, data: &[u8]) -> Vec<u8> {
-    // Ours are a few hundred bytes long.
-    let length = u32::try_from(data.len() + 1).unwrap_or(u32::MAX);
-    [&length.to_be_bytes()[..], &[command], data].concat()
+    Ok(())
 }

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::super::failure::Failure;
 use super::super::listing::{for_each_user, written};
 use super::super::rights::timestamp;
+use super::usage::Elsewhere;
 use super::existing;
 use crate::access::Standing;
 use crate::clock::now;
 use crate::config::{Config, ProcessEnvironment};
 use crate::limits::account::{Account, AccountKey};
-use crate::limits::limit::Limits;
 use crate::printable::on_a_terminal;
 use crate::store::UserStore;
 use crate::user_name::UserName;
@@ -51,7 +51,7 @@ fn list_json(store: &UserStore, out: &mut impl Write) -> Result<(), Failure> {
     let mut separator = "[";
     for_each_user(store, |name, user| {
         let value = match user {
-            Ok(user) => as_json(name, &user, &Account::default(), &Limits::default()),
+            Ok(user) => as_json(name, &user, &Account::default(), Vec::new()),
             Err(error) => json!({ "name": name, "error": error.to_string() }),
         };
         written(write!(out, "{separator}\n{value}"))?;
@@ -61,7 +61,12 @@ fn list_json(store: &UserStore, out: &mut impl Write) -> Result<(), Failure> {
     written(out.write_all(if separator == "[" { b"[]\n" } else { b"\n]\n" }))
 }
 
-pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Failure> {
+pub fn show(
+    store: &UserStore,
+    name: &UserName,
+    elsewhere: &Elsewhere,
+    json: bool,
+) -> Result<String, Failure> {
     let user = existing(store, name)?;
     let account = store.account(&AccountKey::User(name.clone())).map_err(Failure::trouble)?;
     // An earlier user of this name may have left one behind.
@@ -71,7 +76,8 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
         None => Config::user_limits(&ProcessEnvironment)?,
     };
     if json {
-        return Ok(format!("{:#}\n", as_json(name.as_str(), &user, &account, &limits)));
+        let used = elsewhere.as_json(&account.usage, &limits, now());
+        return Ok(format!("{:#}\n", as_json(name.as_str(), &user, &account, used)));
     }
     let mut text = format!(
         "name      {}\nstate     {}\ncreated   {}\nsenders   {}\nnetworks  {}\n",
@@ -84,14 +90,7 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
     if let Some(expires) = user.expires {
         text += &format!("expires   {}\n", timestamp(expires));
     }
-    if limits.0.is_empty() {
-        text += "limit     none\n";
-    }
-    for limit in &limits.0 {
-        let used = account.usage.used(now(), limit);
-        let left = limit.most.saturating_sub(used);
-        text += &format!("limit     {limit}: {used} used, {left} left\n");
-    }
+    text += &elsewhere.as_text(&account.usage, &limits, now());
     for credential in &user.credentials {
         let label = on_a_terminal(&credential.label);
         text += &format!("password  {label}: set {}", timestamp(credential.created));
@@ -117,7 +116,7 @@ pub fn show(store: &UserStore, name: &UserName, json: bool) -> Result<String, Fa
 }
 
 /// Without the hashes: they are no use to a reader, and some to an attacker.
-fn as_json(name: &str, user: &User, account: &Account, limits: &Limits) -> Value {
+fn as_json(name: &str, user: &User, account: &Account, usage: Vec<Value>) -> Value {
     let passwords = user.credentials.iter().map(|credential| {
         let last = account.last_logins.get(&credential.label);
         json!({
@@ -129,10 +128,6 @@ fn as_json(name: &str, user: &User, account: &Account, limits: &Limits) -> Value
             "last_address": last.and_then(|last| last.address),
         })
     });
-    let usage = limits.0.iter().map(|limit| {
-        let used = account.usage.used(now(), limit);
-        json!({ "limit": limit.to_string(), "used": used, "left": limit.most.saturating_sub(used) })
-    });
     json!({
         "name": name,
         "state": state_of(user),
@@ -142,7 +137,7 @@ fn as_json(name: &str, user: &User, account: &Account, limits: &Limits) -> Value
         "suspended": user.suspended.map(timestamp),
         "senders": user.senders,
         "limits": user.limits,
-        "usage": usage.collect::<Vec<_>>(),
+        "usage": usage,
         "networks": user.login_networks,
         "passwords": passwords.collect::<Vec<_>>(),
         "note": user.note,
@@ -192,7 +187,7 @@ mod tests {
             ..User::new(NewHash { hash: "x".into(), unguessable: true }, 0)
         };
         store.add(&name, &user).unwrap();
-        let shown = show(&store, &name, false).unwrap();
+        let shown = show(&store, &name, &Elsewhere::default(), false).unwrap();
         assert!(shown.contains("senders   bo\\u{200b}b@example.org\n"), "{shown}");
         assert!(shown.contains("note      fax\\u{202e}\\u{a}2nd floor\n"), "{shown}");
         let mut listed = Vec::new();

@@ -13,12 +13,12 @@ fn the_limit_is_the_last_that_passes() {
     let mut usage = Usage::default();
     let limits = limits("10/hour");
     for _ in 0..5 {
-        assert_eq!(usage.check(START, &limits, 2), Ok(()));
+        assert_eq!(usage.check(START, &limits, 2, &[]), Ok(()));
         usage.charge(START, 2);
     }
-    let exceeded = usage.check(START, &limits, 1).unwrap_err();
+    let exceeded = usage.check(START, &limits, 1, &[]).unwrap_err();
     assert_eq!((exceeded.used, exceeded.limit.most), (10, 10));
-    assert!(usage.check(START, &"messages=6/hour".parse().unwrap(), 100).is_ok());
+    assert!(usage.check(START, &"messages=6/hour".parse().unwrap(), 100, &[]).is_ok());
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn refused_attempts_lead_to_the_ceiling_and_lifting_starts_anew() {
     let mut usage = Usage::default();
     let own = limits("10/hour");
     for attempt in 1..=201 {
-        let passed = usage.attempt(START, 1, &own, &Ceiling::Times(20), 0);
+        let passed = usage.attempt(START, 1, (&own, &Ceiling::Times(20)), 0, &[]);
         assert_eq!(passed, attempt == 201, "{attempt}");
     }
-    assert!(usage.attempt(START + 1, 1, &own, &Ceiling::Times(20), 0));
-    assert!(!usage.attempt(START + 3, 1, &own, &Ceiling::Times(20), START + 2));
-    assert!(!usage.attempt(START + 4, 1, &own, &Ceiling::Off, 0));
+    assert!(usage.attempt(START + 1, 1, (&own, &Ceiling::Times(20)), 0, &[]));
+    assert!(!usage.attempt(START + 3, 1, (&own, &Ceiling::Times(20)), START + 2, &[]));
+    assert!(!usage.attempt(START + 4, 1, (&own, &Ceiling::Off), 0, &[]));
 }
 
 #[test]
@@ -73,7 +73,20 @@ fn a_limit_reached_while_the_clock_was_years_ahead_is_free_again_within_two_days
     let limits = limits("100/day");
     usage.charge(START + 5 * 365 * 86_400, 100);
     usage.settle(START);
-    assert!(usage.check(START, &limits, 1).is_err());
+    assert!(usage.check(START, &limits, 1, &[]).is_err());
     usage.settle(START + 2 * 86_400);
-    assert_eq!(usage.check(START + 2 * 86_400, &limits, 1), Ok(()));
+    assert_eq!(usage.check(START + 2 * 86_400, &limits, 1, &[]), Ok(()));
+}
+
+#[test]
+fn attempts_by_way_of_other_relays_lead_to_the_ceiling_unless_they_were_before_it_was_lifted() {
+    let own = limits("10/hour");
+    let ceiling = Ceiling::Times(2);
+    let mut other = Usage::default();
+    for _ in 0..20 {
+        other.attempt(START, 1, (&own, &ceiling), 5, &[]);
+    }
+    let others = [other];
+    assert!(Usage::default().attempt(START, 1, (&own, &ceiling), 5, &others));
+    assert!(!Usage::default().attempt(START, 1, (&own, &ceiling), 6, &others));
 }

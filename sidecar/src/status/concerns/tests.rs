@@ -1,5 +1,6 @@
 use super::super::*;
 use super::*;
+use crate::fleet::standing::Standing;
 
 /// Postfix is well, and some mail went through.
 fn healthy() -> Status {
@@ -54,7 +55,7 @@ fn a_relay_that_is_well_has_no_concern() {
 /// What is changed in a healthy relay, and the concerns that follow.
 type Case = (fn(&mut Status), &'static [ConcernKind], Flow);
 
-const CASES: [Case; 26] = {
+const CASES: [Case; 30] = {
     use ConcernKind as Kind;
     [
         (
@@ -142,8 +143,30 @@ const CASES: [Case; 26] = {
         (|s| s.last_hour.logins_refused = counts("malformed", 500), &[], Flow::Flows),
         (|s| s.blocked_addresses = 51, &[Kind::Guessing], Flow::Troubled),
         (|s| s.hashing.waiting = 21, &[Kind::HashingBusy], Flow::Troubled),
+        (|s| s.fleet = Some(in_fleet(|_| ())), &[], Flow::Flows),
+        (
+            |s| s.fleet = Some(in_fleet(|fleet| fleet.connected = false)),
+            &[Kind::FleetAway],
+            Flow::Troubled,
+        ),
+        (
+            |s| s.fleet = Some(in_fleet(|fleet| fleet.damaged = ["alice".to_owned()].into())),
+            &[Kind::FleetTrouble],
+            Flow::Troubled,
+        ),
+        (
+            |s| s.fleet = Some(in_fleet(|fleet| fleet.has_double = true)),
+            &[Kind::FleetTrouble],
+            Flow::Troubled,
+        ),
     ]
 };
+
+fn in_fleet(change: fn(&mut Standing)) -> Standing {
+    let mut fleet = Standing { connected: true, ..Standing::default() };
+    change(&mut fleet);
+    fleet
+}
 
 #[test]
 fn each_fault_is_seen_and_says_whether_mail_stops() {

@@ -1,0 +1,208 @@
+//! Copies the fleet's records into the database, from where it stopped the last time.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_nats::jetstream::message::Message;
+use async_nats::jetstream::stream::Stream;
+use tokio::time::Instant;
+use tokio_stream::{Elapsed, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use super::buckets::Bucket;
+use super::join;
+use super::link::{Link, in_full};
+use super::state::State;
+use super::watch::{self, Item, PAUSE};
+use crate::store::shared::{Applied, Kind, Position, Record};
+use crate::store::{StoreError, UserStore};
+
+/// Records that are written in one transaction.
+const BATCH: usize = 1_000;
+/// How long a batch waits to be filled.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often it is checked that nothing is missing here and nothing too much.
+const COMPARE_EVERY: Duration = Duration::from_secs(600);
+/// How long to wait before that is checked for the first time on a connection.
+const COMPARE_FIRST: Duration = Duration::from_secs(2);
+/// How long a relay that has what the engine lacks waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Follows one kind of record.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    pub store: UserStore,
+    pub link: Link,
+    pub kind: Kind,
+    pub state: State,
+}
+
+impl Follower {
+    /// Until the process stops.
+    pub async fn run(self, stopping: CancellationToken) {
+        loop {
+            let connection = self.link.connected().await;
+            let followed = tokio::select! {
+                followed = self.follow(connection) => followed,
+                () = self.link.lost(connection) => Ok(()),
+                () = stopping.cancelled() => return,
+            };
+            if let Err(error) = followed {
+                tracing::warn!(kind = self.kind.name(), error, "the fleet cannot be followed; trying again");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn bucket(&self) -> Bucket {
+        Bucket::Records(self.kind)
+    }
+
+    /// As long as there is a connection.
+    async fn follow(&self, connection: u64) -> Result<(), String> {
+        let stream = self.bucket().open(&self.link.jetstream).await?;
+        if connection == 1 {
+            self.bucket().add_replicas(&self.link.jetstream, &stream).await;
+        }
+        let mut position = self.position(&stream).await?;
+        let messages = watch::from(&self.link, &stream, position.revision + 1, false).await?;
+        let mut batches = std::pin::pin!(messages.map(|message| message.ok()).chunks_timeout(BATCH, GATHER));
+        let mut compare = Instant::now() + COMPARE_FIRST;
+        loop {
+            tokio::select! {
+                batch = batches.next() => {
+                    let batch = batch.ok_or("the engine ended it")?;
+                    let (whole, messages) = (batch.iter().all(Option::is_some), batch.into_iter().flatten());
+                    self.apply(&mut position, messages).await?;
+                    if !whole {
+                        return Err("something was missed".to_owned());
+                    }
+                }
+                () = tokio::time::sleep_until(compare) => {
+                    if !self.is_complete(&stream, &position).await? {
+                        return Ok(());
+                    }
+                    compare = Instant::now() + COMPARE_EVERY;
+                }
+            }
+        }
+    }
+
+    /// Where to go on. If the bucket is not the one that was followed before, nothing that is here must get lost.
+    async fn position(&self, stream: &Stream) -> Result<Position, String> {
+        let info = stream.get_info().await.map_err(|error| in_full(&error))?;
+        let bucket = info.created.unix_timestamp_nanos().to_string();
+        let kind = self.kind;
+        let here = self.blocking(move |store| store.position(kind)).await?;
+        match here {
+            Some(here) if here.bucket == bucket && here.revision <= info.state.last_sequence => {
+                self.state.set_missing(Vec::new());
+                Ok(here)
+            }
+            _ => {
+                let lacking = join::lacking(&self.store, &self.link, self.kind).await?;
+                if !lacking.is_empty() {
+                    self.state.set_missing(lacking.clone());
+                    tracing::error!(
+                        "the fleet's engine has lost what this relay has: {}. This relay goes on with it, and follows \
+                         nobody: relay fleet push writes it to the engine, relay fleet discard gives it up",
+                        join::some(&lacking)
+                    );
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    return Err("the engine lacks records that are here".to_owned());
+                }
+                let position = Position { bucket, revision: 0 };
+                let new = position.clone();
+                self.blocking(move |store| store.set_position(kind, &new)).await?;
+                Ok(position)
+            }
+        }
+    }
+
+    async fn apply(
+        &self,
+        position: &mut Position,
+        messages: impl Iterator<Item = Message>,
+    ) -> Result<(), String> {
+        let (mut records, mut pending) = (Vec::new(), 0);
+        for message in messages {
+            position.revision = message.info().map_err(|error| error.to_string())?.stream_sequence;
+            let Some(item) = Item::of(self.bucket(), &message) else { continue };
+            pending = item.pending;
+            let value = item.value.map(Into::into);
+            records.push(Record { key: item.key, value, revision: item.revision });
+        }
+        let (kind, at, names) = (self.kind, position.clone(), names(&records));
+        let applied = self.blocking(move |store| store.apply(kind, &records, Some(&at))).await?;
+        let Applied { damaged, newer, .. } = applied;
+        self.state.note(kind, &damaged, &newer);
+        for name in names.iter().filter(|name| !damaged.contains(name) && !newer.contains(name)) {
+            self.state.is_well(name);
+        }
+        self.state.set_behind(pending);
+        Ok(())
+    }
+
+    /// Whether there are as many records here as there. If not, all are compared, and what the engine has no more is removed.
+    async fn is_complete(&self, stream: &Stream, position: &Position) -> Result<bool, String> {
+        let info = stream.get_info().await.map_err(|error| in_full(&error))?;
+        let (kind, state) = (self.kind, info.state);
+        let known = self.blocking(move |store| store.known_revisions(kind)).await?;
+        // Something may be on its way.
+        if state.last_sequence != position.revision || state.messages == known {
+            return Ok(true);
+        }
+        tracing::warn!(
+            kind = kind.name(), here = known, there = state.messages,
+            "the fleet's records are compared with those here"
+        );
+        let there = self.revisions(stream, state.messages).await?;
+        let last = state.last_sequence;
+        let (removed, has_all) =
+            self.blocking(move |store| store.retain_revisions(kind, &there, last)).await?;
+        if !removed.is_empty() {
+            tracing::warn!(
+                kind = kind.name(), removed = %join::some(&removed),
+                "removed, because the fleet has them no more"
+            );
+        }
+        if !has_all {
+            let start = Position { revision: 0, ..position.clone() };
+            self.blocking(move |store| store.set_position(kind, &start)).await?;
+        }
+        Ok(has_all)
+    }
+
+    /// The revisions of all records that the engine has.
+    async fn revisions(&self, stream: &Stream, expected: u64) -> Result<HashSet<u64>, String> {
+        let messages = watch::from(&self.link, stream, 0, true).await?;
+        let mut messages = std::pin::pin!(messages.timeout(PAUSE * 5));
+        let mut found = HashSet::new();
+        while (found.len() as u64) < expected {
+            let next = messages.next().await.ok_or("the engine ended it")?;
+            let message = next.map_err(|_: Elapsed| "the engine stopped to answer")?;
+            let message = message.map_err(|error| error.to_string())?;
+            let info = message.info().map_err(|error| error.to_string())?;
+            found.insert(info.stream_sequence);
+            if info.pending == 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Works on the database on a thread that may wait.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&UserStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+fn names(records: &[Record]) -> Vec<String> {
+    let names = records.iter().map(|record| String::from_utf8_lossy(&record.key));
+    names.map(|name| name.replace('\0', "/")).collect()
+}

@@ -1,0 +1,118 @@
+//! Tells the fleet what this relay counts, once a second, and hears what the others count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::message::PublishMessage;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::buckets::Bucket;
+use super::link::{Link, in_full};
+use super::sheet::{self, Sheet, Written};
+use super::state::State;
+use super::watch;
+use crate::clock::now;
+use crate::ledger::Ledger;
+
+/// How often the others are told. A limit can be passed by what they permit meanwhile.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often what no longer counts is forgotten, in seconds.
+const FORGET_EVERY: u64 = 60;
+/// Accounts that are read from the database at one time.
+const AT_A_TIME: usize = 1_000;
+
+/// Counts in a fleet.
+#[derive(Debug, Clone)]
+pub struct Counting {
+    pub ledger: Arc<Ledger>,
+    pub link: Link,
+    pub node: Arc<str>,
+    pub state: State,
+}
+
+impl Counting {
+    /// Tells until the process stops, and once more then.
+    pub async fn tell(self, stopping: CancellationToken) {
+        self.ledger.share();
+        let mut sheet = self.read_accounts().await;
+        let (mut told, mut forgot) = (0, now());
+        loop {
+            let is_last = tokio::select! {
+                () = tokio::time::sleep(TELL_EVERY) => false,
+                () = stopping.cancelled() => true,
+            };
+            self.ledger.take_counted().into_iter().for_each(|counted| sheet.count(counted));
+            let connection = self.link.connection();
+            if connection > 0 {
+                // What the engine has in memory only may be gone since.
+                if connection != told {
+                    sheet.tell_all();
+                }
+                match self.write(&sheet.pages(now())).await {
+                    Ok(()) => {
+                        told = connection;
+                        sheet.told();
+                    }
+                    Err(error) => tracing::debug!(error, "the fleet was not told what is counted"),
+                }
+            }
+            self.state.set_untold(sheet.untold());
+            if is_last {
+                return;
+            }
+            if now().abs_diff(forgot) >= FORGET_EVERY {
+                forgot = now();
+                self.ledger.forget_elsewhere(forgot);
+            }
+        }
+    }
+
+    /// What was counted before the start.
+    async fn read_accounts(&self) -> Sheet {
+        let (mut sheet, mut after) = (Sheet::default(), None);
+        loop {
+            let (ledger, from) = (Arc::clone(&self.ledger), after.take());
+            let read = spawn_blocking(move || ledger.counted_after(from.as_ref(), AT_A_TIME)).await;
+            let Ok(Ok((counted, last))) = read else { return sheet };
+            let time = now();
+            let counts = counted.into_iter().filter(|counted| !counted.usage.is_over(time));
+            counts.for_each(|counted| sheet.count(counted));
+            if last.is_none() {
+                return sheet;
+            }
+            after = last;
+        }
+    }
+
+    async fn write(&self, pages: &[Written]) -> Result<(), String> {
+        let mut sent = Vec::new();
+        for (page, text) in pages {
+            let subject = Bucket::Usage.subject(format!("{}/{page}", self.node).as_bytes());
+            let message = PublishMessage::build().payload(text.clone().into());
+            let publish = self.link.jetstream.send_publish(subject, message).await;
+            sent.push(publish.map_err(|error| in_full(&error))?);
+        }
+        for sent in sent {
+            sent.await.map_err(|error| in_full(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Hears until the process stops.
+    pub async fn hear(self, stopping: CancellationToken) {
+        let Self { ledger, link, node, .. } = self;
+        watch::all(link, Bucket::Usage, stopping, |item| {
+            let key = String::from_utf8_lossy(&item.key);
+            let Some((from, _page)) = key.rsplit_once('/') else { return };
+            // What this relay said itself it knows better.
+            if from == &*node {
+                return;
+            }
+            for (key, part) in sheet::read(from, &item.value.unwrap_or_default()) {
+                ledger.count_elsewhere(key, part);
+            }
+        })
+        .await;
+    }
+}

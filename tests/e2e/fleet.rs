@@ -1,0 +1,4 @@
+//! Several relays as one, over real NATS servers.
+
+mod joining;
+mod users;
