@@ -1,9 +1,9 @@
 # Each target is a script in tools/, which installs what it needs where it may, and says so.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check bench soak audit clean
+.PHONY: help up down demo demo-fleet test check bench soak audit clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' Makefile
 
 up: ## start the relay, from a fresh checkout too
 	@tools/up
@@ -13,6 +13,9 @@ down: ## stop it; users, certificate and queued mail stay
 
 demo: ## start a second relay with a next hop of its own, send one message through it, show what arrived
 	@tools/demo
+
+demo-fleet: ## three relays as one, over NATS: a user added on one and used on another, one relay killed
+	@tools/demo-fleet
 
 test: ## everything: formatting, lints, unit tests, end-to-end tests, the compose stack
 	@tools/test

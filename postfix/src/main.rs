@@ -29,7 +29,7 @@ use configuration::main_cf::MainCf;
 use configuration::master_cf::MasterCf;
 use configuration::{Configuration, Mistakes, explain};
 use running::supervise::Ending;
-use running::{health, start};
+use running::{folders, health, start};
 use settings::environment::Environment;
 
 /// Exit codes that let an orchestrator, or a person, tell the reasons apart.
@@ -76,6 +76,11 @@ enum Command {
     ///
     /// The certificate is checked as for mail, and without a good one the password is not sent. Exit 0 if every login works.
     Smarthost,
+    /// Give the folders of the sidecar's volumes to it; for an init container where volumes begin as root's, as in Kubernetes
+    ///
+    /// These are /run/relay and /var/lib/relay. It can be repeated, and what is in them stays as it is. Postfix's own folders
+    /// are seen to at each start.
+    Volumes,
     /// Show the queue, and hold, release, flush or delete messages in it
     ///
     /// Messages are selected by queue id and by filters such as --user or --older. A message is selected
@@ -95,6 +100,7 @@ fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Some(Command::Healthcheck) => healthcheck(),
         Some(Command::Queue(command)) => manage_queue(command),
+        Some(Command::Volumes) => prepare_volumes(),
         Some(Command::Smarthost) => with_configuration(try_smarthosts),
         Some(Command::Render { explain: false }) => with_configuration(render),
         Some(Command::Render { explain: true }) => with_configuration(render_explained),
@@ -113,6 +119,16 @@ fn with_configuration(work: fn(Configuration) -> anyhow::Result<u8>) -> u8 {
         log::error(format_args!("{error:#}"));
         exit::FAILED
     })
+}
+
+fn prepare_volumes() -> u8 {
+    match folders::prepare_for_sidecar() {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            log::error(format_args!("{error:#}"));
+            exit::FAILED
+        }
+    }
 }
 
 fn report(mistakes: &Mistakes) -> u8 {

@@ -5,7 +5,7 @@ mod children;
 mod claim;
 mod clock;
 mod drain;
-mod folders;
+pub mod folders;
 pub mod health;
 mod leftovers;
 mod passwords;

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::metrics::Registry;
 
@@ -50,9 +53,16 @@ pub fn start(config: LogConfig) -> Log {
         .with_target(false)
         .with_ansi(false)
         .with_writer(writer);
+    // What the fleet's engine does is told in our own words; the client's would double it.
+    let targets = Targets::new()
+        .with_default(config.level)
+        .with_target("async_nats", tracing::Level::ERROR);
     match config.format {
-        LogFormat::Text => base.init(),
-        LogFormat::Json => base.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Text => base.finish().with(targets).init(),
+        LogFormat::Json => {
+            let json = base.json().flatten_event(true).with_current_span(false);
+            json.finish().with(targets).init();
+        }
     }
     Log { dropped, _writer: guard }
 }

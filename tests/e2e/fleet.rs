@@ -1,4 +1,9 @@
 //! Several relays as one, over real NATS servers.
 
+mod far_away;
 mod joining;
+mod limits;
+mod partition;
+mod random;
+mod records;
 mod users;

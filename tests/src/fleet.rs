@@ -2,6 +2,7 @@
 
 pub mod network;
 pub mod servers;
+pub mod slow_line;
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,6 +12,7 @@ use crate::lab::Lab;
 use crate::milter_client;
 use crate::namespace::Namespace;
 use crate::relay::{Builder, Relay};
+use crate::sasl::{Connection, plain};
 use crate::wait;
 use network::{Network, Site};
 use servers::Servers;
@@ -45,7 +47,8 @@ impl<'lab> Fleet<'lab> {
         self.settings_in(name, &namespace)
     }
 
-    fn settings_in(&self, name: &str, namespace: &Namespace) -> Result<Builder<'lab>> {
+    /// The settings of a relay in a network of the caller's.
+    pub fn settings_in(&self, name: &str, namespace: &Namespace) -> Result<Builder<'lab>> {
         let folder = self.lab.evidence.directory()?;
         for file in [servers::AUTHORITY, servers::SEED] {
             std::fs::set_permissions(folder.join(file), PermissionsExt::from_mode(0o644))?;
@@ -110,6 +113,13 @@ impl Relay<'_> {
         Ok((code, String::from_utf8_lossy(&said).into_owned()))
     }
 
+    /// Logs in as Postfix would tell of it; a user who did not since its rights are what they are may not send.
+    pub fn logs_in(&self, user: &str, password: &str) -> Result<bool> {
+        let mut connection = Connection::ready(&self.socket("sasl.sock"))?;
+        connection.send(plain(1, user, password))?;
+        Ok(connection.line_or_end()?.unwrap_or_default().starts_with("OK"))
+    }
+
     /// Sends a message to one recipient through the milter as a user, and says whether it was accepted.
     pub fn is_accepted(&self, user: &str) -> Result<bool> {
         let macros = format!(
@@ -117,7 +127,7 @@ impl Relay<'_> {
              {{tls_version}}\0TLSv1.3\0"
         );
         let message = milter_client::message(&macros, &format!("{user}@example.org"));
-        let reply = milter_client::session(&self.socket("milter"), &message)?;
+        let reply = milter_client::session(&self.socket("milter.sock"), &message)?;
         Ok(matches!(reply, b'a' | b'c'))
     }
 

@@ -66,7 +66,7 @@ impl Relay<'_> {
     /// Waits until the sidecar has refused to start, and returns what it said.
     pub fn wait_for_refusal(&mut self, code: i32) -> Result<String> {
         let mut sidecar = self.sidecar.take().context("no sidecar was started")?;
-        let status = sidecar.wait_for_end(wait::A_WHILE)?;
+        let status = sidecar.wait_for_end(wait::A_WHILE * 3)?;
         let said = sidecar.output();
         ensure!(status.code() == Some(code), "relay serve ended with {status}: {said}");
         Ok(said)

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -66,6 +66,13 @@ impl Place<'_> {
     pub fn spawn(&self, log: &Path) -> Result<Sidecar> {
         let process = Process::spawn(&mut self.command(&["serve"]), log)?;
         Ok(Sidecar { process, namespace: self.namespace.clone() })
+    }
+
+    /// Starts a command of `relay`, and returns at once; what it says is lost.
+    pub fn start(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.command(arguments);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(command.spawn()?)
     }
 
     /// Runs another command of `relay`, as `docker compose exec sidecar relay …` does.

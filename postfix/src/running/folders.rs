@@ -26,6 +26,8 @@ const POSTFIX: u32 = 10026;
 /// The primary group of `postfix`, which may open the sidecar's sockets.
 const RELAY: u32 = 10025;
 const POSTDROP: u32 = 10028;
+/// The user that the sidecar runs as.
+const SIDECAR: u32 = 10027;
 
 #[derive(Debug, Clone, Copy)]
 struct Folder {
@@ -70,6 +72,17 @@ const FOLDERS: &[Folder] = &[
     folder("/var/spool/postfix/maildrop", POSTFIX, POSTDROP, 0o730),
     folder("/var/spool/postfix/public", POSTFIX, POSTDROP, 0o710),
 ];
+
+/// The sidecar's own, on volumes. Docker takes their owners from the image; elsewhere they begin as root's.
+const OF_THE_SIDECAR: &[Folder] = &[
+    folder("/run/relay", SIDECAR, RELAY, 0o750),
+    folder("/var/lib/relay", SIDECAR, RELAY, 0o700),
+];
+
+/// Gives the sidecar's folders to it, and leaves what is in them alone.
+pub fn prepare_for_sidecar() -> anyhow::Result<()> {
+    prepare_all(OF_THE_SIDECAR)
+}
 
 /// Creates and repairs the folders that the claim on the queue needs, which disturbs no Postfix that
 /// uses it.

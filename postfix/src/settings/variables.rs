@@ -195,6 +195,13 @@ pub const VARIABLES: &[&Variable] = &[
 /// Variables that only the sidecar reads. Both containers get the same `.env`, so these are no typos.
 const OF_THE_SIDECAR: &[&str] = &[
     "DOCTOR_DAILY",
+    "FLEET_URL",
+    "FLEET_NODE",
+    "FLEET_CREDENTIALS_FILE",
+    "FLEET_CA",
+    "FLEET_CERT",
+    "FLEET_KEY",
+    "FLEET_INSECURE",
     "SMTP_USERNAME",
     "SMTP_PASSWORD",
     "SMTP_PASSWORD_FILE",

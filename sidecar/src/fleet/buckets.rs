@@ -123,6 +123,10 @@ impl Bucket {
 
     /// Asks for more copies, where the cluster has grown since the bucket was made.
     pub async fn add_replicas(self, jetstream: &Context, stream: &Stream) {
+        // A server that is alone takes any number, and has one.
+        if stream.cached_info().cluster.is_none() {
+            return;
+        }
         let now = stream.cached_info().config.num_replicas;
         for replicas in REPLICAS.into_iter().filter(|replicas| *replicas > now) {
             let config = Config { num_replicas: replicas, ..stream.cached_info().config.clone() };

@@ -23,7 +23,7 @@ const BATCH: usize = 1_000;
 const GATHER: Duration = Duration::from_millis(20);
 /// How often it is checked that nothing is missing here and nothing too much.
 const COMPARE_EVERY: Duration = Duration::from_secs(600);
-/// How long to wait before that is checked for the first time on a connection.
+/// How long nothing may have come before that is checked for the first time on a connection.
 const COMPARE_FIRST: Duration = Duration::from_secs(2);
 /// How long a relay that has what the engine lacks waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ impl Follower {
         let mut position = self.position(&stream).await?;
         let messages = watch::from(&self.link, &stream, position.revision + 1, false).await?;
         let mut batches = std::pin::pin!(messages.map(|message| message.ok()).chunks_timeout(BATCH, GATHER));
-        let mut compare = Instant::now() + COMPARE_FIRST;
+        let (mut compare, mut before) = (Instant::now() + COMPARE_FIRST, None);
         loop {
             tokio::select! {
                 batch = batches.next() => {
@@ -79,10 +79,19 @@ impl Follower {
                     }
                 }
                 () = tokio::time::sleep_until(compare) => {
-                    if !self.is_complete(&stream, &position).await? {
-                        return Ok(());
+                    let info = stream.get_info().await.map_err(|error| in_full(&error))?;
+                    let now = Some((position.revision, info.state.last_sequence));
+                    // Something may be on its way, or the last revisions are those of marks that somebody purged.
+                    if now == before || position.revision == info.state.last_sequence {
+                        position.revision = info.state.last_sequence;
+                        if !self.is_complete(&stream, info.state.messages, &position).await? {
+                            return Ok(());
+                        }
+                        compare = Instant::now() + COMPARE_EVERY;
+                    } else {
+                        compare = Instant::now() + COMPARE_FIRST;
                     }
-                    compare = Instant::now() + COMPARE_EVERY;
+                    before = now;
                 }
             }
         }
@@ -144,20 +153,22 @@ impl Follower {
     }
 
     /// Whether there are as many records here as there. If not, all are compared, and what the engine has no more is removed.
-    async fn is_complete(&self, stream: &Stream, position: &Position) -> Result<bool, String> {
-        let info = stream.get_info().await.map_err(|error| in_full(&error))?;
-        let (kind, state) = (self.kind, info.state);
+    async fn is_complete(
+        &self,
+        stream: &Stream,
+        messages: u64,
+        position: &Position,
+    ) -> Result<bool, String> {
+        let (kind, last) = (self.kind, position.revision);
         let known = self.blocking(move |store| store.known_revisions(kind)).await?;
-        // Something may be on its way.
-        if state.last_sequence != position.revision || state.messages == known {
+        if messages == known {
             return Ok(true);
         }
         tracing::warn!(
-            kind = kind.name(), here = known, there = state.messages,
+            kind = kind.name(), here = known, there = messages,
             "the fleet's records are compared with those here"
         );
-        let there = self.revisions(stream, state.messages).await?;
-        let last = state.last_sequence;
+        let there = self.revisions(stream, messages).await?;
         let (removed, has_all) =
             self.blocking(move |store| store.retain_revisions(kind, &there, last)).await?;
         if !removed.is_empty() {

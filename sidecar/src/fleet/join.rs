@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::buckets::Bucket;
 use super::engine::{newest, write};
@@ -15,7 +15,9 @@ const AT_A_TIME: usize = 256;
 /// Names that an error shows.
 const SHOWN: usize = 10;
 /// How long a relay that joins waits for the engine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Before it asks again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Makes the database a replica, if it is not one yet.
 ///
@@ -26,30 +28,51 @@ pub async fn join(store: &UserStore, link: &Link) -> Result<(), String> {
     if is_replica(store)? {
         return Ok(());
     }
-    let no_answer = |error: &str| {
-        format!(
-            "this relay has not joined its fleet yet, and the engine does not answer ({error}): check FLEET_URL, \
-             FLEET_CA and FLEET_CREDENTIALS_FILE. A relay that has joined starts without the engine"
-        )
-    };
-    let connected = timeout(PATIENCE, link.connected()).await;
-    connected.map_err(|_| no_answer("no server could be reached in 10 s"))?;
+    let deadline = Instant::now() + PATIENCE;
+    let reached = timeout_at(deadline, link.connected()).await;
+    let mut answer = reached.map(drop).map_err(|_| "no server of it could be reached".to_owned());
+    // A cluster that has just been started answers when it has elected a leader.
+    while answer.is_ok() {
+        match join_now(store, link).await {
+            Ok(()) => return Ok(()),
+            Err(NotJoined::Lacking(error)) => return Err(error),
+            Err(NotJoined::NoAnswer(error)) if Instant::now() >= deadline => answer = Err(error),
+            Err(NotJoined::NoAnswer(_)) => sleep(PAUSE).await,
+        }
+    }
+    let error = answer.err().unwrap_or_default();
+    Err(format!(
+        "this relay has not joined its fleet yet, and the engine does not answer ({error}): check FLEET_URL, FLEET_CA and \
+         FLEET_CREDENTIALS_FILE. A relay that has joined starts without the engine"
+    ))
+}
+
+enum NotJoined {
+    NoAnswer(String),
+    /// There are users or keys here that the fleet lacks.
+    Lacking(String),
+}
+
+async fn join_now(store: &UserStore, link: &Link) -> Result<(), NotJoined> {
     let mut missing = Vec::new();
+    let mut positions = Vec::new();
     for kind in Kind::ALL {
-        missing.extend(lacking(store, link, kind).await.map_err(|error| no_answer(&error))?);
+        let stream =
+            Bucket::Records(kind).open(&link.jetstream).await.map_err(NotJoined::NoAnswer)?;
+        let bucket = stream.cached_info().created.unix_timestamp_nanos().to_string();
+        positions.push((kind, Position { bucket, revision: 0 }));
+        missing.extend(lacking(store, link, kind).await.map_err(NotJoined::NoAnswer)?);
     }
     if !missing.is_empty() {
-        return Err(format!(
+        return Err(NotJoined::Lacking(format!(
             "the fleet lacks what is here, or has something else under the same name: {}. To keep it, copy it to the \
              fleet: relay fleet push. To give it up, and take what the fleet has: relay fleet discard",
             some(&missing)
-        ));
+        )));
     }
-    for kind in Kind::ALL {
-        let stream = Bucket::Records(kind).open(&link.jetstream).await?;
-        let bucket = stream.cached_info().created.unix_timestamp_nanos().to_string();
-        let position = Position { bucket, revision: 0 };
-        store.set_position(kind, &position).map_err(|error| error.to_string())?;
+    for (kind, position) in positions {
+        let noted = store.set_position(kind, &position);
+        noted.map_err(|error| NotJoined::NoAnswer(error.to_string()))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, context::ContextBuilder};
+use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
@@ -78,7 +79,7 @@ impl Link {
     }
 
     pub fn is_connected(&self) -> bool {
-        self.connection() > 0
+        self.client.connection_state() == State::Connected
     }
 
     /// Waits until there is a connection, and returns which one.

@@ -103,7 +103,7 @@ fn a_replica_without_its_fleet_goes_on_and_changes_nothing() -> Result<()> {
         }
         relay.start_sidecar()?;
         relay.sidecar()?.output_with("FLEET_URL is not set: mail goes on")?;
-        ensure!(relay.is_accepted("alice")?, "mail does not go on");
+        ensure!(relay.logs_in("alice", PASSWORD)? && relay.is_accepted("alice")?, "mail does not go on");
         let refused = relay.user(&["disable", "alice"], "")?;
         let said = String::from_utf8(refused.stderr)?;
         ensure!(refused.status.code() == Some(1) && said.contains("relay fleet leave"), "{said}");
@@ -126,7 +126,7 @@ fn a_relay_that_never_joined_says_that_the_engine_is_away_and_one_that_did_start
         let refusal = new.wait_for_refusal(1)?;
         ensure!(refusal.contains("has not joined its fleet yet, and the engine does not answer"), "{refusal}");
         joined.start_sidecar()?;
-        ensure!(joined.is_accepted("alice")?, "mail does not go on");
+        ensure!(joined.logs_in("alice", PASSWORD)? && joined.is_accepted("alice")?, "mail does not go on");
         let refused = joined.user(&["disable", "alice"], "")?;
         let said = String::from_utf8(refused.stderr)?;
         ensure!(refused.status.code() == Some(12), "{said}");

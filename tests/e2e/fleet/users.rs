@@ -1,31 +1,21 @@
 //! Users and keys: changed on one relay, known to all.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use relay_tests::fleet::Fleet;
 use relay_tests::fleet::network::SOON;
 use relay_tests::lab::in_a_lab;
 use relay_tests::relay::Relay;
-use relay_tests::sasl::{Connection, plain};
 use relay_tests::wait;
 
 const PASSWORD: &str = "correct horse battery";
 
-/// Whether a login succeeds now.
-fn logs_in(relay: &Relay<'_>, name: &str, password: &str) -> Result<bool> {
-    let mut connection = Connection::ready(&relay.socket("sasl"))?;
-    connection.send(plain(1, name, password))?;
-    Ok(connection.line()?.starts_with("OK"))
-}
-
-fn wait_for_login(relay: &Relay<'_>, name: &str, expected: bool) -> Result<Duration> {
-    let started = Instant::now();
+fn wait_for_login(relay: &Relay<'_>, name: &str, expected: bool) -> Result<()> {
     wait::until(&format!("a login of {name} to be {expected}"), wait::A_WHILE, || {
-        (logs_in(relay, name, PASSWORD).ok()? == expected).then_some(())
-    })?;
-    Ok(started.elapsed())
+        (relay.logs_in(name, PASSWORD).ok()? == expected).then_some(())
+    })
 }
 
 #[test]
@@ -35,8 +25,10 @@ fn a_user_added_on_one_relay_logs_in_on_all_until_it_is_disabled_or_removed() ->
         let relays = fleet.relays(3)?;
         relays[0].add_user("alice", PASSWORD)?;
         for relay in &relays {
-            let took = wait_for_login(relay, "alice", true)?;
-            ensure!(took < SOON, "it took {took:?}");
+            let started = Instant::now();
+            relay.wait_for_user("alice", Some("enabled"))?;
+            ensure!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
+            wait_for_login(relay, "alice", true)?;
         }
         relays[1].manage_user(&["disable", "alice"], "")?;
         for relay in &relays {
@@ -141,7 +133,7 @@ fn all_of_the_engine_stopped_refuses_changes_and_loses_none() -> Result<()> {
             relay.wait_for_engine(false)?;
             let refused = relay.user(&["add", "bob", "--password-stdin"], PASSWORD)?;
             ensure!(refused.status.code() == Some(12), "{refused:?}");
-            ensure!(logs_in(relay, "alice", PASSWORD)?, "logins do not go on");
+            ensure!(relay.logs_in("alice", PASSWORD)?, "logins do not go on");
             ensure!(relay.is_accepted("alice")?, "mail does not go on");
             relay.manage_user(&["list"], "")?;
         }

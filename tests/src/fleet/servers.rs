@@ -84,6 +84,10 @@ impl Servers {
         urls.collect::<Vec<_>>().join(",")
     }
 
+    pub fn address(&self, number: usize) -> Result<String> {
+        Ok(self.all.get(number).context("no such server")?.address.clone())
+    }
+
     pub fn start_one(&mut self, number: usize) -> Result<()> {
         let server = self.all.get_mut(number).context("no such server")?;
         let program = program("/usr/sbin/nats-server")?;
