@@ -4,6 +4,7 @@ mod alerting;
 mod build;
 mod checkup;
 mod database;
+mod database_metrics;
 mod first_user;
 mod fleet;
 pub mod metrics;
@@ -20,7 +21,6 @@ use std::task::{Context as TaskContext, Poll};
 
 use anyhow::Context as _;
 use tokio::net::{UnixDatagram, UnixListener};
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DoctorConfig};
@@ -38,11 +38,8 @@ use crate::sasl::session::{self as sasl, SaslService};
 use crate::service::{Service, ServiceMetrics};
 use crate::shutdown::{DRAIN, Shutdown};
 use crate::signing::upkeep;
-use crate::store::UserStore;
-use crate::store::shared::Kind;
 use build::Services;
 use checkup::Daily;
-use fleet::Fleet;
 use metrics::Metrics;
 
 /// Runs until a signal. Returns when everything has ended, or the deadline has passed.
@@ -63,7 +60,7 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let dkim = config.dkim.clone();
     let doctor = config.doctor.clone();
     let data_folder = config.data_folder.clone();
-    let (store, fleet) = open(&config).await?;
+    let (store, fleet) = database::open(&config).await?;
     let services = build::build(config, store, &metrics)?;
 
     let shutdown = Shutdown::default();
@@ -78,23 +75,12 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
         metrics.watch_fleet(&fleet.state);
         fleet.start(&services, &stopping, ledger_stopping.clone());
     }
+    answer_commands(&data_folder, &services, &stopping);
     let ledger_task = tokio::spawn(services.ledger.run(ledger_stopping.clone()));
     tokio::spawn(log.watch(metrics.log_lines_dropped));
     shutdown.tasks.spawn(services.gateways.watch(services.networks, stopping.clone()));
     let history = services.overview.history.clone();
     shutdown.tasks.spawn(events::count(events, metrics.events, history, stopping.clone()));
-    match control::bind(&data_folder) {
-        Ok(socket) => {
-            let desk =
-                Desk { overview: services.overview.clone(), alerts: services.alerts.clone() };
-            tokio::spawn(control::serve(socket, desk, stopping.clone()));
-        }
-        // Mail goes on without it, as with a volume that is full.
-        Err(error) => tracing::error!(
-            %error, folder = %data_folder.display(),
-            "relay status, relay top and relay history do not work: cannot make their socket"
-        ),
-    }
     shutdown.tasks.spawn(services.overview.keep(stopping.clone()));
     serve_sasl(sasl, services.sasl, &shutdown);
     serve_policy(policy, services.decider, counts, &shutdown);
@@ -119,36 +105,20 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     ledger_task.await.context("saving what was counted")
 }
 
-/// Opens the database, as one of a fleet if there is one, with the user of `SMTP_USERNAME` in it.
-async fn open(config: &Config) -> anyhow::Result<(UserStore, Option<Fleet>)> {
-    let store = UserStore::open(&config.data_folder)?;
-    let (store, fleet) = match &config.fleet {
-        Some(fleet) => {
-            let (store, fleet) = Fleet::join(fleet, store).await?;
-            (store, Some(fleet))
+/// Answers `relay status` and its like until the process stops.
+fn answer_commands(folder: &Path, services: &Services, stopping: &CancellationToken) {
+    match control::bind(folder) {
+        Ok(socket) => {
+            let desk =
+                Desk { overview: services.overview.clone(), alerts: services.alerts.clone() };
+            tokio::spawn(control::serve(socket, desk, stopping.clone()));
         }
-        None => {
-            if store.position(Kind::Users)?.is_some() {
-                tracing::error!(
-                    "this database is a replica of a fleet's, and FLEET_URL is not set: mail goes on with what is here, and \
-                     users cannot be changed. Set FLEET_URL again, or make it the local database with relay fleet leave"
-                );
-            }
-            (store, None)
-        }
-    };
-    if let Some(first_user) = config.first_user.clone() {
-        let (store, cost) = (store.clone(), config.passwords.cost);
-        // A hash takes its time, and in a fleet the engine is asked.
-        let made = spawn_blocking(move || first_user::ensure(&store, &first_user, cost)).await?;
-        match made {
-            Err(error) if fleet.is_some() => tracing::error!(
-                %error, "the user of SMTP_USERNAME is as it was before; a restart tries again"
-            ),
-            made => made.context("creating the user of SMTP_USERNAME")?,
-        }
+        // Mail goes on without it, as with a volume that is full.
+        Err(error) => tracing::error!(
+            %error, folder = %folder.display(),
+            "relay status, relay top and relay history do not work: cannot make their socket"
+        ),
     }
-    Ok((store, fleet))
 }
 
 /// Alerts: raised by what the figures say, and handed to whoever mails them.

@@ -129,15 +129,17 @@ impl Ledger {
         let mut accounts = self.lock();
         let account = accounts.get(&self.store, &subject.key, subject.owner)?;
         account.usage.settle(now);
-        let charged = attempt(account, subject, now, recipients, &elsewhere).unwrap_or_else(|| {
-            match account.usage.check(now, &subject.limits, recipients, &elsewhere) {
+        let charged =
+            attempt(account, subject, now, recipients, &elsewhere).unwrap_or_else(|| match account
+                .usage
+                .check(now, &subject.limits, recipients, &elsewhere)
+            {
                 Ok(()) => {
                     account.usage.charge(now, recipients);
                     Charged::Within
                 }
                 Err(exceeded) => Charged::Exceeded(exceeded),
-            }
-        });
+            });
         accounts.counted(&subject.key);
         Ok(charged)
     }

@@ -54,9 +54,8 @@ pub fn start(config: LogConfig) -> Log {
         .with_ansi(false)
         .with_writer(writer);
     // What the fleet's engine does is told in our own words; the client's would double it.
-    let targets = Targets::new()
-        .with_default(config.level)
-        .with_target("async_nats", tracing::Level::ERROR);
+    let targets =
+        Targets::new().with_default(config.level).with_target("async_nats", tracing::Level::ERROR);
     match config.format {
         LogFormat::Text => base.finish().with(targets).init(),
         LogFormat::Json => {

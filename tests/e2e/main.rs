@@ -20,6 +20,7 @@ mod guessing;
 mod guessing_flood;
 mod history;
 mod hostile_peers;
+mod kubernetes;
 mod limits;
 mod log_detail;
 mod login;

@@ -54,6 +54,13 @@ pub fn mail_program(requirements: &Requirements, package: &str) -> Result<PathBu
     Ok(path)
 }
 
+/// Finds what a script of the project's put into the target folder.
+pub fn tool(path: &str) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(path);
+    present(&path, "made by a script in tools/")?;
+    Ok(path)
+}
+
 /// Finds another program or file of the machine by its path.
 pub fn program(path: &str) -> Result<PathBuf> {
     let path = PathBuf::from(path);

@@ -74,10 +74,8 @@ const FOLDERS: &[Folder] = &[
 ];
 
 /// The sidecar's own, on volumes. Docker takes their owners from the image; elsewhere they begin as root's.
-const OF_THE_SIDECAR: &[Folder] = &[
-    folder("/run/relay", SIDECAR, RELAY, 0o750),
-    folder("/var/lib/relay", SIDECAR, RELAY, 0o700),
-];
+const OF_THE_SIDECAR: &[Folder] =
+    &[folder("/run/relay", SIDECAR, RELAY, 0o750), folder("/var/lib/relay", SIDECAR, RELAY, 0o700)];
 
 /// Gives the sidecar's folders to it, and leaves what is in them alone.
 pub fn prepare_for_sidecar() -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use prometheus::IntCounter;
 
-use super::database::DatabaseMetrics;
+use super::database_metrics::DatabaseMetrics;
 use crate::decision::metrics::DecisionMetrics;
 use crate::events::EventMetrics;
 use crate::fleet::metrics::FleetMetrics;

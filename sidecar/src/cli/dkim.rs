@@ -29,7 +29,9 @@ use crate::store::{KeyChangeError, ListedKey, UserStore};
 pub fn run(command: DkimCommand) -> Result<(), Failure> {
     let mut end = Ok(());
     let said = match command {
-        DkimCommand::Add { domain, data } => add(&open_to_change(&data.path)?, &parse(&domain.text)?)?,
+        DkimCommand::Add { domain, data } => {
+            add(&open_to_change(&data.path)?, &parse(&domain.text)?)?
+        }
         DkimCommand::List { json, data } => listing::list(&open(&data.path)?, json)?,
         DkimCommand::Show { domain, data } => {
             listing::records(&keys_of(&open(&data.path)?, &parse(&domain.text)?)?)?
@@ -40,8 +42,12 @@ pub fn run(command: DkimCommand) -> Result<(), Failure> {
             end = checked;
             said
         }
-        DkimCommand::Rotate { domain, data } => rotate(&open_to_change(&data.path)?, &parse(&domain.text)?)?,
-        DkimCommand::Import(arguments) => import::run(&open_to_change(&arguments.data.path)?, &arguments)?,
+        DkimCommand::Rotate { domain, data } => {
+            rotate(&open_to_change(&data.path)?, &parse(&domain.text)?)?
+        }
+        DkimCommand::Import(arguments) => {
+            import::run(&open_to_change(&arguments.data.path)?, &arguments)?
+        }
         DkimCommand::Export { domain, selector, data } => {
             let key = open(&data.path)?.dkim_key(&parse(&domain.text)?, &parse(&selector)?)?;
             // Straight to the output: a copy in a string would not be wiped.

@@ -78,8 +78,9 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 fn config() -> Result<FleetConfig, Failure> {
-    Config::fleet(&ProcessEnvironment)?
-        .ok_or_else(|| Failure::new(Exit::BadSetting, "this relay is in no fleet: FLEET_URL is not set"))
+    Config::fleet(&ProcessEnvironment)?.ok_or_else(|| {
+        Failure::new(Exit::BadSetting, "this relay is in no fleet: FLEET_URL is not set")
+    })
 }
 
 fn away(error: EngineError) -> Failure {
@@ -96,7 +97,8 @@ fn push(folder: &Path, replace: bool) -> Result<String, Failure> {
     let pushed = pushed.map_err(away)?;
     let Pushed { written, there_already, differing } =
         pushed.map_err(|error| Failure::new(Exit::EngineAway, error))?;
-    let said = format!("{written} users and keys copied to the fleet; {there_already} were there\n");
+    let said =
+        format!("{written} users and keys copied to the fleet; {there_already} were there\n");
     if differing.is_empty() {
         return Ok(said);
     }
@@ -204,14 +206,21 @@ fn as_text(listed: Option<&Listed>, standing: Option<&Standing>) -> String {
         None => text += "engine    does not answer\n",
         Some((nodes, last)) => {
             text += "engine    answers\n\n";
-            text += &format!("{:32}  {:10}  {:>8}  {:>8}  last seen\n", "relay", "version", "users", "behind");
+            text += &format!(
+                "{:32}  {:10}  {:>8}  {:>8}  last seen\n",
+                "relay", "version", "users", "behind"
+            );
             for node in nodes {
                 let Node { name, version, user_count, seen, .. } = node;
                 let ago = duration(now().saturating_sub(*seen));
                 let absent = if is_there(node) { "" } else { "  AWAY" };
                 let behind = lag(node, *last);
                 // Writing to a String cannot fail.
-                writeln!(text, "{name:32}  {version:10}  {user_count:>8}  {behind:>8}  {ago} ago{absent}").ok();
+                writeln!(
+                    text,
+                    "{name:32}  {version:10}  {user_count:>8}  {behind:>8}  {ago} ago{absent}"
+                )
+                .ok();
             }
             text.push('\n');
         }
@@ -219,7 +228,8 @@ fn as_text(listed: Option<&Listed>, standing: Option<&Standing>) -> String {
     let Some(standing) = standing else {
         return text + "this relay  relay serve does not run here\n";
     };
-    let Standing { node, connected, since, behind, untold, damaged, newer, missing, has_double } = standing;
+    let Standing { node, connected, since, behind, untold, damaged, newer, missing, has_double } =
+        standing;
     let ago = duration(now().saturating_sub(*since));
     let is = if *connected { "in touch with the engine" } else { "counts alone: out of touch" };
     writeln!(text, "this relay  {node}: {is} for {ago}; {behind} records behind").ok();

@@ -38,7 +38,9 @@ pub fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::Set { name, rights, data } => {
             set(&open_to_change(&data.path)?, &parse(&name.text)?, &rights)?
         }
-        UserCommand::Remove { name, data } => remove(&open_to_change(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::Remove { name, data } => {
+            remove(&open_to_change(&data.path)?, &parse(&name.text)?)?
+        }
         UserCommand::List { json, data } => {
             show::list(&open(&data.path)?, json, &mut out)?;
             String::new()
@@ -53,13 +55,23 @@ pub fn run(command: UserCommand) -> Result<(), Failure> {
         }
         UserCommand::Password(PasswordCommand::Add { name, label, password, expires, data }) => {
             let expires = expires.as_deref();
-            add_password(&open_to_change(&data.path)?, &parse(&name.text)?, &label, &password, expires)?
+            add_password(
+                &open_to_change(&data.path)?,
+                &parse(&name.text)?,
+                &label,
+                &password,
+                expires,
+            )?
         }
         UserCommand::Password(PasswordCommand::Remove { name, label, data }) => {
             remove_password(&open_to_change(&data.path)?, &parse(&name.text)?, &label)?
         }
-        UserCommand::Enable { name, data } => enable(&open_to_change(&data.path)?, &parse(&name.text)?)?,
-        UserCommand::Disable { name, data } => disable(&open_to_change(&data.path)?, &parse(&name.text)?)?,
+        UserCommand::Enable { name, data } => {
+            enable(&open_to_change(&data.path)?, &parse(&name.text)?)?
+        }
+        UserCommand::Disable { name, data } => {
+            disable(&open_to_change(&data.path)?, &parse(&name.text)?)?
+        }
         UserCommand::Import { file, replace, data } => {
             import::run(&open_to_change(&data.path)?, &data.path, &file, replace, cost()?)?
         }

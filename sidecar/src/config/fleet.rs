@@ -62,7 +62,8 @@ impl<E: Environment> Reader<'_, E> {
     }
 
     fn needs_a_fleet(&mut self) {
-        for name in ["FLEET_CREDENTIALS_FILE", "FLEET_CA", "FLEET_CERT", "FLEET_KEY", "FLEET_NODE"] {
+        for name in ["FLEET_CREDENTIALS_FILE", "FLEET_CA", "FLEET_CERT", "FLEET_KEY", "FLEET_NODE"]
+        {
             if self.value(name).is_some() {
                 self.mistakes.push(format!(
                     "{name} is set without FLEET_URL: set FLEET_URL=tls://host, too, or remove {name}"

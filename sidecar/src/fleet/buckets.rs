@@ -131,7 +131,11 @@ impl Bucket {
         for replicas in REPLICAS.into_iter().filter(|replicas| *replicas > now) {
             let config = Config { num_replicas: replicas, ..stream.cached_info().config.clone() };
             if jetstream.update_stream(config).await.is_ok() {
-                tracing::info!(bucket = self.name(), replicas, "bucket of the fleet has more copies");
+                tracing::info!(
+                    bucket = self.name(),
+                    replicas,
+                    "bucket of the fleet has more copies"
+                );
                 return;
             }
         }

@@ -51,9 +51,9 @@ impl NatsEngine {
             Access::Shared(handle, link) => Ok(handle.block_on(work(link.clone()))),
             Access::Own { config, connected } => {
                 match connected.get_or_init(|| on_a_free_thread(|| connect(config))) {
-                    Ok((runtime, link)) => Ok(on_a_free_thread(|| {
-                        runtime.block_on(work(link.clone()))
-                    })),
+                    Ok((runtime, link)) => {
+                        Ok(on_a_free_thread(|| runtime.block_on(work(link.clone()))))
+                    }
                     Err(error) => Err(EngineError::Away(error.clone())),
                 }
             }

@@ -48,7 +48,11 @@ impl Follower {
                 () = stopping.cancelled() => return,
             };
             if let Err(error) = followed {
-                tracing::warn!(kind = self.kind.name(), error, "the fleet cannot be followed; trying again");
+                tracing::warn!(
+                    kind = self.kind.name(),
+                    error,
+                    "the fleet cannot be followed; trying again"
+                );
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -66,7 +70,8 @@ impl Follower {
         }
         let mut position = self.position(&stream).await?;
         let messages = watch::from(&self.link, &stream, position.revision + 1, false).await?;
-        let mut batches = std::pin::pin!(messages.map(|message| message.ok()).chunks_timeout(BATCH, GATHER));
+        let mut batches =
+            std::pin::pin!(messages.map(|message| message.ok()).chunks_timeout(BATCH, GATHER));
         let (mut compare, mut before) = (Instant::now() + COMPARE_FIRST, None);
         loop {
             tokio::select! {
@@ -165,7 +170,9 @@ impl Follower {
             return Ok(true);
         }
         tracing::warn!(
-            kind = kind.name(), here = known, there = messages,
+            kind = kind.name(),
+            here = known,
+            there = messages,
             "the fleet's records are compared with those here"
         );
         let there = self.revisions(stream, messages).await?;

@@ -156,11 +156,7 @@ impl Pushed {
 }
 
 /// What the engine has under the names of these records.
-async fn there(
-    link: &Link,
-    kind: Kind,
-    records: &[Record],
-) -> Result<Vec<Option<Record>>, String> {
+async fn there(link: &Link, kind: Kind, records: &[Record]) -> Result<Vec<Option<Record>>, String> {
     Bucket::Records(kind).open(&link.jetstream).await?;
     let mut asking = tokio::task::JoinSet::new();
     for (position, record) in records.iter().enumerate() {

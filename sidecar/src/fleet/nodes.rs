@@ -89,14 +89,20 @@ async fn this_node(store: &UserStore, state: &State, run: u64) -> Option<Node> {
 
 async fn say(link: &Link, node: &Node) {
     let subject = Bucket::Nodes.subject(node.name.as_bytes());
-    let message = PublishMessage::build().payload(serde_json::to_vec(node).unwrap_or_default().into());
+    let message =
+        PublishMessage::build().payload(serde_json::to_vec(node).unwrap_or_default().into());
     if let Ok(sent) = link.jetstream.send_publish(subject, message).await {
         drop(sent.await);
     }
 }
 
 /// Looks for another relay of the same name until the process stops: both would overwrite what the other counts.
-pub async fn look_for_double(link: Link, node: Arc<str>, state: State, stopping: CancellationToken) {
+pub async fn look_for_double(
+    link: Link,
+    node: Arc<str>,
+    state: State,
+    stopping: CancellationToken,
+) {
     let mut runs: Vec<u64> = Vec::new();
     watch::all(link, Bucket::Nodes, stopping, |item| {
         let Some(found) = read(item).filter(|found| found.name == *node) else { return };

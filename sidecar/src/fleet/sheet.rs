@@ -152,7 +152,10 @@ mod tests {
         let mut known = BTreeMap::new();
         for (key, part) in lines {
             let used = part.usage.used(NOW, &limit);
-            known.entry(key.to_string()).and_modify(|most: &mut u32| *most = used.max(*most)).or_insert(used);
+            known
+                .entry(key.to_string())
+                .and_modify(|most: &mut u32| *most = used.max(*most))
+                .or_insert(used);
         }
         known
     }

@@ -106,7 +106,8 @@ impl Guesses {
         let mut over = attempt.counters().filter(|counter| {
             let (wrong, limit) = self.wrong_by(counter);
             let is_over = || wrong.is_some_and(|wrong| wrong.at_limit(now, limit));
-            !attempt.is_exempt_from(counter) && (is_over() || self.is_blocked_elsewhere(now, counter))
+            !attempt.is_exempt_from(counter)
+                && (is_over() || self.is_blocked_elsewhere(now, counter))
         });
         let turn = match over.next() {
             None => return Judgement::Check,
@@ -142,9 +143,8 @@ impl Guesses {
     /// No longer than the limit's own period, whatever the other relay says.
     fn is_blocked_elsewhere(&self, now: u64, counter: &Counter) -> bool {
         let Counter::Address(address) = counter else { return false };
-        let window = self.limits.per_address.window;
-        let until = self.elsewhere.peek(address).copied().unwrap_or(0);
-        (now..=now.saturating_add(window)).contains(&until)
+        let last = now.saturating_add(self.limits.per_address.window);
+        self.elsewhere.peek(address).is_some_and(|until| (now + 1..=last).contains(until))
     }
 
     /// Until when an address is blocked that has just reached its limit by this attempt.

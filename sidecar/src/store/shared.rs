@@ -91,8 +91,13 @@ pub enum EngineError {
          status says that the engine answers"
     )]
     Unsure(String),
-    #[error("changed meanwhile by somebody else in the fleet: look again, and repeat the change if it is still right")]
+    #[error(
+        "changed meanwhile by somebody else in the fleet: look again, and repeat the change if it is still right"
+    )]
     Meanwhile,
     #[error("the fleet's engine refuses the change: {0}")]
     Refused(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,8 @@ fn a_slow_line_that_loses_packets_delays_and_loses_nothing() -> Result<()> {
     in_a_lab(|lab| {
         let mut fleet = Fleet::of(lab, 1)?;
         let near = fleet.relay("near")?;
-        let line = slow_line::SlowLine::to_the_first_server(&mut fleet, Duration::from_millis(100), 1)?;
+        let line =
+            slow_line::SlowLine::to_the_first_server(&mut fleet, Duration::from_millis(100), 1)?;
         let mut far = fleet.settings_in("far", &line.far)?.build()?;
         far.start_sidecar()?;
         for number in 0..10 {
@@ -83,7 +84,10 @@ fn a_slow_line_that_loses_packets_delays_and_loses_nothing() -> Result<()> {
         }
         for relay in [&near, &far] {
             wait::until("all ten to be counted", wait::A_WHILE, || {
-                relay.manage_user(&["show", "alice"], "").ok().filter(|shown| shown.contains("10 used"))
+                relay
+                    .manage_user(&["show", "alice"], "")
+                    .ok()
+                    .filter(|shown| shown.contains("10 used"))
             })?;
             ensure!(!relay.is_accepted("alice")?, "an eleventh is accepted");
         }

@@ -25,7 +25,9 @@ fn a_relay_with_users_is_told_both_ways_out_before_it_joins() -> Result<()> {
         let mut first = fleet.settings("first", Site::East)?.build()?;
         first.spawn_sidecar()?;
         let refusal = first.wait_for_refusal(1)?;
-        for expected in ["user alice", "DKIM key example.org/", "relay fleet push", "relay fleet discard"] {
+        for expected in
+            ["user alice", "DKIM key example.org/", "relay fleet push", "relay fleet discard"]
+        {
             ensure!(refusal.contains(expected), "{expected}: {refusal}");
         }
         let (code, said) = first.fleet(&["push"])?;
@@ -70,7 +72,10 @@ fn a_relay_that_leaves_keeps_what_the_fleet_had() -> Result<()> {
         staying.add_user("alice", PASSWORD)?;
         leaving.wait_for_user("alice", Some("enabled"))?;
         let (code, said) = leaving.fleet(&["leave"])?;
-        ensure!(code == 0 && said.contains("1 users") && said.contains("FLEET_URL"), "{code} {said}");
+        ensure!(
+            code == 0 && said.contains("1 users") && said.contains("FLEET_URL"),
+            "{code} {said}"
+        );
         // Until it is started without FLEET_URL it is in no fleet, and says so.
         let refused = leaving.user(&["disable", "alice"], "")?;
         let said = String::from_utf8(refused.stderr)?;
@@ -103,7 +108,10 @@ fn a_replica_without_its_fleet_goes_on_and_changes_nothing() -> Result<()> {
         }
         relay.start_sidecar()?;
         relay.sidecar()?.output_with("FLEET_URL is not set: mail goes on")?;
-        ensure!(relay.logs_in("alice", PASSWORD)? && relay.is_accepted("alice")?, "mail does not go on");
+        ensure!(
+            relay.logs_in("alice", PASSWORD)? && relay.is_accepted("alice")?,
+            "mail does not go on"
+        );
         let refused = relay.user(&["disable", "alice"], "")?;
         let said = String::from_utf8(refused.stderr)?;
         ensure!(refused.status.code() == Some(1) && said.contains("relay fleet leave"), "{said}");
@@ -114,7 +122,8 @@ fn a_replica_without_its_fleet_goes_on_and_changes_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_relay_that_never_joined_says_that_the_engine_is_away_and_one_that_did_starts_without_it() -> Result<()> {
+fn a_relay_that_never_joined_says_that_the_engine_is_away_and_one_that_did_starts_without_it()
+-> Result<()> {
     in_a_lab(|lab| {
         let mut fleet = Fleet::of(lab, 1)?;
         let mut joined = fleet.relay("joined")?;
@@ -124,13 +133,22 @@ fn a_relay_that_never_joined_says_that_the_engine_is_away_and_one_that_did_start
         let mut new = fleet.settings("new", Site::East)?.build()?;
         new.spawn_sidecar()?;
         let refusal = new.wait_for_refusal(1)?;
-        ensure!(refusal.contains("has not joined its fleet yet, and the engine does not answer"), "{refusal}");
+        ensure!(
+            refusal.contains("has not joined its fleet yet, and the engine does not answer"),
+            "{refusal}"
+        );
         joined.start_sidecar()?;
-        ensure!(joined.logs_in("alice", PASSWORD)? && joined.is_accepted("alice")?, "mail does not go on");
+        ensure!(
+            joined.logs_in("alice", PASSWORD)? && joined.is_accepted("alice")?,
+            "mail does not go on"
+        );
         let refused = joined.user(&["disable", "alice"], "")?;
         let said = String::from_utf8(refused.stderr)?;
         ensure!(refused.status.code() == Some(12), "{said}");
-        ensure!(said.contains("engine does not answer") && said.contains("nothing was changed"), "{said}");
+        ensure!(
+            said.contains("engine does not answer") && said.contains("nothing was changed"),
+            "{said}"
+        );
         let (code, said) = joined.fleet(&["status"])?;
         ensure!(code == 12 && said.contains("counts alone"), "{code} {said}");
         Ok(())
@@ -172,7 +190,8 @@ fn two_relays_with_one_name_are_told() -> Result<()> {
     in_a_lab(|lab| {
         let mut fleet = Fleet::of(lab, 1)?;
         let first = fleet.relay("first")?;
-        let mut second = fleet.settings("second", Site::East)?.sidecar_env("FLEET_NODE", "first").build()?;
+        let mut second =
+            fleet.settings("second", Site::East)?.sidecar_env("FLEET_NODE", "first").build()?;
         second.start_sidecar()?;
         for relay in [&first, &second] {
             wait::until("a double to be found", wait::A_WHILE * 2, || {

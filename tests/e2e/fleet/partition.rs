@@ -67,7 +67,10 @@ fn two_sites_go_on_apart_and_agree_when_they_are_together_again() -> Result<()> 
             relay.wait_for_user("carol", Some("disabled"))?;
             relay.wait_for_user("alice", Some("enabled"))?;
             wait::until("all that was sent to be counted", wait::A_WHILE * 2, || {
-                relay.manage_user(&["show", "alice"], "").ok().filter(|shown| shown.contains("37 used"))
+                relay
+                    .manage_user(&["show", "alice"], "")
+                    .ok()
+                    .filter(|shown| shown.contains("37 used"))
             })?;
         }
         Ok(())

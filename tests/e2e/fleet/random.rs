@@ -49,7 +49,12 @@ fn number(variable: &str, otherwise: u64) -> Result<u64> {
 }
 
 /// Adds, changes and removes users until it is told to stop.
-fn operate(place: Place<'_>, mut dice: Dice, stop: &AtomicBool, log: &Mutex<Vec<Operation>>) -> Result<()> {
+fn operate(
+    place: Place<'_>,
+    mut dice: Dice,
+    stop: &AtomicBool,
+    log: &Mutex<Vec<Operation>>,
+) -> Result<()> {
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
         let name = format!("user{}", dice.below(NAMES));
@@ -67,7 +72,9 @@ fn operate(place: Place<'_>, mut dice: Dice, stop: &AtomicBool, log: &Mutex<Vec<
             Some(0) => (true, true),
             // It exists, it does not, somebody was faster: nothing was changed.
             Some(3 | 4 | 13) => (false, false),
-            Some(12) => (false, !String::from_utf8_lossy(&output.stderr).contains("nothing was changed")),
+            Some(12) => {
+                (false, !String::from_utf8_lossy(&output.stderr).contains("nothing was changed"))
+            }
             _ => anyhow::bail!("{arguments:?}: {output:?}"),
         };
         if happened {
@@ -80,7 +87,8 @@ fn operate(place: Place<'_>, mut dice: Dice, stop: &AtomicBool, log: &Mutex<Vec<
 
 /// One fault after the other, each mended before the next.
 fn disturb(fleet: &mut Fleet<'_>, dice: &mut Dice, until: Instant) -> Result<()> {
-    let pause = |dice: &mut Dice| std::thread::sleep(Duration::from_millis(500 + dice.below(2_500)));
+    let pause =
+        |dice: &mut Dice| std::thread::sleep(Duration::from_millis(500 + dice.below(2_500)));
     while Instant::now() < until {
         pause(dice);
         match dice.below(4) {
@@ -129,7 +137,10 @@ fn explain(name: &str, end: Option<&str>, operations: &[Operation]) -> Result<()
     };
     let possible = of_name.iter().any(|one| one.after.as_deref() == end && !overwritten(one));
     let untouched = end.is_none() && !of_name.iter().any(|one| one.confirmed);
-    ensure!(possible || untouched, "{name} ended as {end:?}, which follows from none of: {of_name:#?}");
+    ensure!(
+        possible || untouched,
+        "{name} ended as {end:?}, which follows from none of: {of_name:#?}"
+    );
     Ok(())
 }
 
@@ -140,8 +151,11 @@ fn after_random_faults_all_relays_are_equal_and_every_confirmed_change_is_there(
         println!("RELAY_TEST_FLEET_SEED={seed}");
         let length = Duration::from_secs(number("RELAY_TEST_FLEET_SECONDS", SECONDS)?);
         let mut fleet = Fleet::at(lab, &[Site::East, Site::East, Site::West])?;
-        let relays =
-            [fleet.relay_at("a", Site::East)?, fleet.relay_at("b", Site::East)?, fleet.relay_at("c", Site::West)?];
+        let relays = [
+            fleet.relay_at("a", Site::East)?,
+            fleet.relay_at("b", Site::East)?,
+            fleet.relay_at("c", Site::West)?,
+        ];
         let (stop, log) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         let until = Instant::now() + length;
         std::thread::scope(|scope| -> Result<()> {
@@ -177,7 +191,10 @@ fn after_random_faults_all_relays_are_equal_and_every_confirmed_change_is_there(
         let found = users(&relays[0])?;
         for number in 0..NAMES {
             let name = format!("user{number}");
-            let end = found.iter().find(|(known, _)| *known == name).and_then(|(_, note)| note.as_deref());
+            let end = found
+                .iter()
+                .find(|(known, _)| *known == name)
+                .and_then(|(_, note)| note.as_deref());
             explain(&name, end, &operations)?;
         }
         Ok(())

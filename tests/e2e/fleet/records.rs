@@ -61,9 +61,13 @@ fn an_engine_that_lost_everything_takes_nothing_away() -> Result<()> {
         // A restart changes nothing.
         relays[1].kill()?;
         relays[1].start_sidecar()?;
-        ensure!(relays[1].is_accepted("alice")?, "mail stops after a restart");
+        let goes_on = relays[1].logs_in("alice", PASSWORD)? && relays[1].is_accepted("alice")?;
+        ensure!(goes_on, "mail stops after a restart");
         let (code, said) = relays[0].fleet(&["status"])?;
-        ensure!(code == 9 && said.contains("here and not in the engine: user alice"), "{code} {said}");
+        ensure!(
+            code == 9 && said.contains("here and not in the engine: user alice"),
+            "{code} {said}"
+        );
         let (code, said) = relays[0].fleet(&["push"])?;
         ensure!(code == 0 && said.contains("2 users and keys copied"), "{code} {said}");
         wait::until("both to follow again", Duration::from_secs(60), || {

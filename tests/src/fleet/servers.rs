@@ -99,7 +99,8 @@ impl Servers {
 
     /// Ends one as a crash of its machine would.
     pub fn kill(&mut self, number: usize) {
-        if let Some(mut process) = self.all.get_mut(number).and_then(|server| server.process.take()) {
+        if let Some(mut process) = self.all.get_mut(number).and_then(|server| server.process.take())
+        {
             process.kill();
         }
     }
@@ -141,9 +142,8 @@ impl Servers {
     pub fn wait_for_agreement(&self) -> Result<()> {
         wait::until("the NATS servers to agree", ELECTION, || {
             let running = self.all.iter().filter(|server| server.process.is_some());
-            let mut healthy = running.map(|server| {
-                server.get("/healthz").is_ok_and(|page| page.contains("\"ok\""))
-            });
+            let mut healthy = running
+                .map(|server| server.get("/healthz").is_ok_and(|page| page.contains("\"ok\"")));
             healthy.all(|healthy| healthy).then_some(())
         })?;
         if self.all.len() == 1 {
@@ -221,11 +221,12 @@ fn text_of(name: &str, address: &str, all: &[String], folder: &Path, login: &str
          authorization {{ users: [ {{ nkey: {login} }} ] }}\n"
     );
     if all.len() > 1 {
-        let routes: Vec<String> = all.iter().map(|other| format!("\"nats://{other}:6222\"")).collect();
+        let routes: Vec<String> =
+            all.iter().map(|other| format!("\"nats://{other}:6222\"")).collect();
         // Writing to a String cannot fail.
-        write!(
+        writeln!(
             text,
-            "cluster {{ name: fleet, listen: \"{address}:6222\", routes: [{}] }}\n",
+            "cluster {{ name: fleet, listen: \"{address}:6222\", routes: [{}] }}",
             routes.join(", ")
         )
         .ok();

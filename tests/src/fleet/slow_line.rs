@@ -51,7 +51,8 @@ impl SlowLine {
 
 fn lose(namespace: &Namespace, percent: u32) -> Result<()> {
     let probability = format!("{:.2}", f64::from(percent) / 100.0);
-    let rule = ["-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", &probability];
+    let rule =
+        ["-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", &probability];
     let mut command = namespace.command("iptables");
     let output = command.args(rule).args(["-j", "DROP"]).output()?;
     ensure!(output.status.success(), "iptables: {}", String::from_utf8_lossy(&output.stderr));

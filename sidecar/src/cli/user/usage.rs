@@ -51,7 +51,9 @@ impl Elsewhere {
             let left = limit.most.saturating_sub(used);
             text += &format!("limit     {limit}: {used} used, {left} left");
             if !self.parts.is_empty() {
-                let part = |(node, usage): &(String, Usage)| format!(", {node} {}", usage.used(now, limit));
+                let part = |(node, usage): &(String, Usage)| {
+                    format!(", {node} {}", usage.used(now, limit))
+                };
                 let parts: String = self.parts.iter().map(part).collect();
                 text += &format!(" (here {}{parts})", here.used(now, limit));
             }
@@ -70,12 +72,13 @@ impl Elsewhere {
             let left = limit.most.saturating_sub(used);
             let mut value = json!({ "limit": limit.to_string(), "used": used, "left": left });
             if !self.parts.is_empty() {
-                let part = |(node, usage): &(String, Usage)| {
-                    (node.clone(), usage.used(now, limit).into())
-                };
+                let part =
+                    |(node, usage): &(String, Usage)| (node.clone(), usage.used(now, limit).into());
                 let parts: serde_json::Map<String, Value> = self.parts.iter().map(part).collect();
-                value["used_here"] = here.used(now, limit).into();
-                value["used_elsewhere"] = parts.into();
+                if let Some(value) = value.as_object_mut() {
+                    value.insert("used_here".to_owned(), here.used(now, limit).into());
+                    value.insert("used_elsewhere".to_owned(), parts.into());
+                }
             }
             value
         });
@@ -114,6 +117,9 @@ mod tests {
         let limits: Limits = "10/hour".parse().unwrap();
         let text = Elsewhere::default().as_text(&sent(1), &limits, NOW);
         assert_eq!(text, "limit     10/hour: 1 used, 9 left\n");
-        assert_eq!(Elsewhere::default().as_text(&sent(1), &Limits::default(), NOW), "limit     none\n");
+        assert_eq!(
+            Elsewhere::default().as_text(&sent(1), &Limits::default(), NOW),
+            "limit     none\n"
+        );
     }
 }

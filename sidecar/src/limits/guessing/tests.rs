@@ -297,3 +297,19 @@ fn a_flood_of_48s_is_bounded() {
     }
     assert!(guesses.by_site.entries() <= MAX_SITES + 1, "{}", guesses.by_site.entries());
 }
+
+#[test]
+fn an_address_that_another_relay_blocks_is_blocked_here_until_then_and_no_longer() {
+    let mut guesses = Guesses::new(LIMITS);
+    let window = LIMITS.per_address.window;
+    let login = attempt("192.0.2.7", "alice");
+    guesses.block("192.0.2.7".parse().unwrap(), 100);
+    assert_eq!(judge(&mut guesses, 99, &login), Judgement::AddressOverLimit);
+    assert_eq!(judge(&mut guesses, 100, &login), Judgement::Check);
+    assert_eq!(judge(&mut guesses, 99, &attempt("192.0.2.8", "alice")), Judgement::Check);
+    // Nobody is blocked for longer than this relay's own limit has it, whatever another one says.
+    guesses.block("192.0.2.7".parse().unwrap(), u64::MAX);
+    assert_eq!(judge(&mut guesses, 99, &login), Judgement::Check);
+    guesses.block("192.0.2.7".parse().unwrap(), 99 + window);
+    assert_eq!(judge(&mut guesses, 99, &login), Judgement::AddressOverLimit);
+}

@@ -34,9 +34,7 @@ fn trouble(fleet: &Standing) -> Option<&'static str> {
     } else if !fleet.damaged.is_empty() {
         Some("Users or keys came damaged from the fleet's engine: write them again.")
     } else if !fleet.newer.is_empty() {
-        Some(
-            "A newer version of relay wrote users or keys that this one cannot judge: update it.",
-        )
+        Some("A newer version of relay wrote users or keys that this one cannot judge: update it.")
     } else {
         None
     }

@@ -70,11 +70,7 @@ impl UserStore {
     }
 
     /// Writes to the engine, and what it took here. The first thing that went wrong is the error.
-    fn change_in_fleet(
-        &self,
-        engine: &dyn Engine,
-        changes: Vec<Change>,
-    ) -> Result<(), StoreError> {
+    fn change_in_fleet(&self, engine: &dyn Engine, changes: Vec<Change>) -> Result<(), StoreError> {
         let results = engine.write(&changes);
         let mut failed = None;
         for (Change { kind, key, value, .. }, result) in changes.into_iter().zip(results) {
