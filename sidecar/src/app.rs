@@ -60,11 +60,17 @@ pub async fn run(config: Config, log: &Log) -> anyhow::Result<()> {
     let dkim = config.dkim.clone();
     let doctor = config.doctor.clone();
     let data_folder = config.data_folder.clone();
-    let (store, fleet) = database::open(&config).await?;
-    let services = build::build(config, store, &metrics)?;
-
     let shutdown = Shutdown::default();
     let stopping = shutdown.stopping.clone();
+    let (store, fleet) = tokio::select! {
+        opened = database::open(&config, &stopping) => opened?,
+        // Joining a fleet may take a while.
+        signal = shutdown.signalled() => {
+            tracing::info!(signal = %signal.context("installing signal handlers")?, "stopping");
+            return Ok(());
+        }
+    };
+    let services = build::build(config, store, &metrics)?;
     // The ledger is written one last time after everybody who counts has ended.
     let ledger_stopping = CancellationToken::new();
     watch_over(&sockets.alerts, &services, &stopping);

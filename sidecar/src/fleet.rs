@@ -7,7 +7,9 @@
 pub mod blocked;
 pub mod buckets;
 pub mod engine;
+pub mod feed;
 pub mod follow;
+pub mod jetstream;
 pub mod join;
 pub mod link;
 pub mod metrics;

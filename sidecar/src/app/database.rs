@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use super::first_user;
 use super::fleet::Fleet;
@@ -10,11 +11,15 @@ use crate::store::UserStore;
 use crate::store::shared::Kind;
 
 /// Opens the database, as one of a fleet if there is one, with the user of `SMTP_USERNAME` in it.
-pub async fn open(config: &Config) -> anyhow::Result<(UserStore, Option<Fleet>)> {
+pub async fn open(
+    config: &Config,
+    stopping: &CancellationToken,
+) -> anyhow::Result<(UserStore, Option<Fleet>)> {
     let store = UserStore::open(&config.data_folder)?;
     let (store, fleet) = match &config.fleet {
         Some(fleet) => {
             let (store, fleet) = Fleet::join(fleet, store).await?;
+            fleet.follow(&store, stopping).await;
             (store, Some(fleet))
         }
         None => {

@@ -1,10 +1,12 @@
 //! This relay as one of a fleet: joins it at the start, and takes part until the process stops.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::build::Services;
@@ -20,6 +22,11 @@ use crate::store::shared::Kind;
 
 /// Blocked addresses that wait to be told of.
 const BLOCKED_WAITING: usize = 256;
+
+/// How long the start waits until this relay has what the others have.
+const CATCH_UP: Duration = Duration::from_secs(20);
+/// How long it waits for the engine.
+const REACH: Duration = Duration::from_secs(2);
 
 /// A fleet that was joined.
 #[derive(Debug)]
@@ -45,15 +52,39 @@ impl Fleet {
         Ok((store.with_engine(Arc::new(engine)), fleet))
     }
 
+    /// Follows until this relay has what the others have, so that no user of theirs is told that it is nobody. Without the
+    /// engine, or after a while, it goes on with what is here.
+    pub async fn follow(&self, store: &UserStore, stopping: &CancellationToken) {
+        for kind in Kind::ALL {
+            let (store, link, state) = (store.clone(), self.link.clone(), self.state.clone());
+            tokio::spawn(Follower { store, link, kind, state }.run(stopping.clone()));
+        }
+        let started = Instant::now();
+        let caught_up = async {
+            self.link.connected().await;
+            self.state.caught_up().await;
+        };
+        // A relay that was here before has most of it.
+        let unreachable = async {
+            sleep(REACH).await;
+            while self.link.is_connected() && started.elapsed() < CATCH_UP {
+                sleep(REACH).await;
+            }
+        };
+        tokio::select! {
+            () = caught_up => {}
+            () = unreachable => tracing::warn!(
+                "this relay starts with the users that are here: the fleet's engine is away, or slow"
+            ),
+            () = stopping.cancelled() => {}
+        }
+    }
+
     /// Takes part until the process stops. What this relay counted is told once more after `last`.
     pub fn start(self, services: &Services, stopping: &CancellationToken, last: CancellationToken) {
         let Self { link, node, state } = self;
         let stop = || stopping.clone();
         let store = &services.store;
-        for kind in Kind::ALL {
-            let (store, link, state) = (store.clone(), link.clone(), state.clone());
-            tokio::spawn(Follower { store, link, kind, state }.run(stop()));
-        }
         let counting = Counting {
             ledger: Arc::clone(&services.ledger),
             link: link.clone(),

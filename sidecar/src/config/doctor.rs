@@ -19,7 +19,7 @@ pub struct DoctorConfig {
 }
 
 /// Allowed, dangerous, and what happens then. Several are relay-init's, which has the same `.env`.
-const DANGEROUS: [(&str, &[&str], &str); 5] = [
+const DANGEROUS: [(&str, &[&str], &str); 6] = [
     (
         "TRUST_GATEWAY",
         &["true", "yes", "1"],
@@ -34,6 +34,11 @@ const DANGEROUS: [(&str, &[&str], &str); 5] = [
         "DKIM_FAIL_OPEN",
         &["true", "yes", "1"],
         "mail leaves unsigned when it cannot be signed, and receivers may refuse it",
+    ),
+    (
+        "FLEET_INSECURE",
+        &["true", "yes", "1"],
+        "password hashes and DKIM keys cross the network to the fleet's engine in the clear",
     ),
     ("RELAYHOST_TLS_LEVEL", &["none", "may"], "mail may go to the next hop in the clear"),
     (

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use async_nats::jetstream::message::PublishMessage;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::buckets::Bucket;
+use super::jetstream::{self, Writing};
 use super::link::Link;
 use super::watch;
 
@@ -41,11 +41,9 @@ pub async fn tell(
         }
         let block = Block { address, until, node: node.to_string() };
         let subject = Bucket::Blocked.subject(address.to_string().as_bytes());
-        let text = serde_json::to_vec(&block).unwrap_or_default();
-        let message = PublishMessage::build().payload(text.into());
-        if let Ok(sent) = link.jetstream.send_publish(subject, message).await {
-            drop(sent.await);
-        }
+        let payload = serde_json::to_vec(&block).unwrap_or_default();
+        let writing = Writing { subject, payload, header: None, expected: None };
+        drop(jetstream::write(&link.client, writing).await);
     }
 }
 

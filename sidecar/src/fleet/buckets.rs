@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::Context;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType, Stream};
+use async_nats::Client;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
-use super::link::in_full;
+use super::jetstream::{self, Info, Trouble};
 use crate::store::shared::Kind;
 
 /// What the fleet shares.
@@ -29,9 +29,7 @@ const BLOCKED_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// A node that is gone for longer is not listed any more.
 const NODES_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Copies of each bucket: as many as the cluster has servers for.
-const REPLICAS: [usize; 3] = [5, 3, 1];
-/// "no suitable peers for placement" and "replicas > 1 not supported in non-clustered mode".
-const TOO_FEW_SERVERS: [u64; 2] = [10_005, 10_074];
+const REPLICAS: [u64; 3] = [5, 3, 1];
 
 impl Bucket {
     pub const ALL: [Self; 5] = [
@@ -62,27 +60,31 @@ impl Bucket {
         BASE64_URL_SAFE_NO_PAD.decode(name).ok()
     }
 
-    fn config(self, replicas: usize) -> Config {
+    fn config(self, replicas: u64) -> Value {
         let (storage, max_age) = match self {
             // For ever: a mark of removal has to be there when a relay comes back after a year.
-            Self::Records(_) => (StorageType::File, Duration::ZERO),
-            Self::Usage => (StorageType::Memory, USAGE_AGE),
-            Self::Blocked => (StorageType::Memory, BLOCKED_AGE),
-            Self::Nodes => (StorageType::Memory, NODES_AGE),
+            Self::Records(_) => ("file", Duration::ZERO),
+            Self::Usage => ("memory", USAGE_AGE),
+            Self::Blocked => ("memory", BLOCKED_AGE),
+            Self::Nodes => ("memory", NODES_AGE),
         };
-        Config {
-            name: self.stream(),
-            subjects: vec![format!("$KV.{}.>", self.name())],
-            max_messages_per_subject: 1,
-            max_age,
-            storage,
-            num_replicas: replicas,
-            discard: DiscardPolicy::New,
-            allow_rollup: true,
-            deny_delete: true,
-            allow_direct: true,
-            ..Config::default()
-        }
+        json!({
+            "name": self.stream(),
+            "subjects": [format!("$KV.{}.>", self.name())],
+            "retention": "limits",
+            "storage": storage,
+            "max_age": u64::try_from(max_age.as_nanos()).unwrap_or(0),
+            "max_msgs_per_subject": 1,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_msg_size": -1,
+            "max_consumers": -1,
+            "num_replicas": replicas,
+            "discard": "new",
+            "allow_rollup_hdrs": true,
+            "deny_delete": true,
+            "allow_direct": true,
+        })
     }
 
     /// The stream that the bucket is made of.
@@ -95,26 +97,26 @@ impl Bucket {
     /// # Errors
     ///
     /// In words, when the engine does not answer or refuses.
-    pub async fn open(self, jetstream: &Context) -> Result<Stream, String> {
-        let missing = match jetstream.get_stream(self.stream()).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
+    pub async fn open(self, client: &Client) -> Result<Info, String> {
+        let missing = match jetstream::info(client, &self.stream()).await {
+            Ok(info) => return Ok(info),
+            Err(trouble) => trouble,
         };
-        // JetStream's "stream not found".
-        if !in_full(&missing).contains("10059") {
+        if !missing.is_no_stream() {
             return Err(self.failed("cannot be opened", &missing));
         }
         for replicas in REPLICAS {
-            match jetstream.create_stream(self.config(replicas)).await {
-                Ok(stream) => {
+            let create = format!("STREAM.CREATE.{}", self.stream());
+            match jetstream::ask(client, &create, &self.config(replicas)).await {
+                Ok(info) => {
                     tracing::info!(bucket = self.name(), replicas, "bucket of the fleet made");
-                    return Ok(stream);
+                    return Ok(info);
                 }
-                Err(error) if replicas > 1 && has_too_few_servers(&in_full(&error)) => {}
+                Err(trouble) if replicas > 1 && trouble.is_too_few_servers() => {}
                 // Another relay made it this very moment.
-                Err(error) => {
-                    let opened = jetstream.get_stream(self.stream()).await;
-                    return opened.map_err(|_| self.failed("cannot be made", &error));
+                Err(trouble) => {
+                    let opened = jetstream::info(client, &self.stream()).await;
+                    return opened.map_err(|_| self.failed("cannot be made", &trouble));
                 }
             }
         }
@@ -122,15 +124,18 @@ impl Bucket {
     }
 
     /// Asks for more copies, where the cluster has grown since the bucket was made.
-    pub async fn add_replicas(self, jetstream: &Context, stream: &Stream) {
+    pub async fn add_replicas(self, client: &Client, info: &Info) {
         // A server that is alone takes any number, and has one.
-        if stream.cached_info().cluster.is_none() {
+        if info.cluster.is_none() {
             return;
         }
-        let now = stream.cached_info().config.num_replicas;
-        for replicas in REPLICAS.into_iter().filter(|replicas| *replicas > now) {
-            let config = Config { num_replicas: replicas, ..stream.cached_info().config.clone() };
-            if jetstream.update_stream(config).await.is_ok() {
+        for replicas in REPLICAS.into_iter().filter(|replicas| *replicas > info.replicas()) {
+            let mut config = info.config.clone();
+            if let Some(config) = config.as_object_mut() {
+                config.insert("num_replicas".to_owned(), replicas.into());
+            }
+            let update = format!("STREAM.UPDATE.{}", self.stream());
+            if jetstream::ask::<Info>(client, &update, &config).await.is_ok() {
                 tracing::info!(
                     bucket = self.name(),
                     replicas,
@@ -141,13 +146,9 @@ impl Bucket {
         }
     }
 
-    fn failed(self, what: &str, error: &dyn std::error::Error) -> String {
-        format!("the fleet's bucket {} {what}: {}", self.name(), in_full(error))
+    fn failed(self, what: &str, trouble: &Trouble) -> String {
+        format!("the fleet's bucket {} {what}: {trouble}", self.name())
     }
-}
-
-fn has_too_few_servers(error: &str) -> bool {
-    TOO_FEW_SERVERS.iter().any(|code| error.contains(&code.to_string()))
 }
 
 #[cfg(test)]

@@ -3,19 +3,19 @@
 use std::future::Future;
 use std::sync::OnceLock;
 
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tokio::runtime::{Handle, Runtime};
 use zeroize::Zeroizing;
 
 use super::buckets::Bucket;
-use super::link::{Link, in_full};
+use super::jetstream::{self, Stored, Trouble, Writing};
+use super::link::Link;
 use crate::config::FleetConfig;
 use crate::store::shared::{Change, Engine, EngineError, Kind, Record};
 
 /// Says in a message that the key was removed, as NATS's tools do.
-pub const OPERATION: &str = "KV-Operation";
+const OPERATION: &str = "KV-Operation";
 
 /// The engine for threads that may wait: those of the blocking pool, and commands.
 #[derive(Debug)]
@@ -98,17 +98,17 @@ impl Engine for NatsEngine {
 pub async fn newest(link: &Link, kind: Kind, key: &[u8]) -> Result<Option<Record>, EngineError> {
     check_connected(link)?;
     let bucket = Bucket::Records(kind);
-    let stream = link.jetstream.get_stream_no_info(bucket.stream()).await;
-    let stream = stream.map_err(|error| EngineError::Away(in_full(&error)))?;
-    match stream.get_last_raw_message_by_subject(&bucket.subject(key)).await {
-        Ok(found) => {
-            let is_removed = found.headers.get(OPERATION).is_some();
-            let value = (!is_removed).then(|| Zeroizing::new(found.payload.to_vec()));
-            Ok(Some(Record { key: key.to_owned(), value, revision: found.sequence }))
-        }
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(EngineError::Away(in_full(&error))),
-    }
+    let found = jetstream::newest(&link.client, &bucket.stream(), &bucket.subject(key)).await;
+    let found = found.map_err(|trouble| EngineError::Away(trouble.to_string()))?;
+    let Some(Stored { seq, data, hdrs }) = found else { return Ok(None) };
+    let strange = |error: base64::DecodeError| EngineError::Away(error.to_string());
+    let headers = BASE64_STANDARD.decode(hdrs).map_err(strange)?;
+    let is_removed = String::from_utf8_lossy(&headers).contains(OPERATION);
+    let value = match is_removed {
+        true => None,
+        false => Some(Zeroizing::new(BASE64_STANDARD.decode(data).map_err(strange)?)),
+    };
+    Ok(Some(Record { key: key.to_owned(), value, revision: seq }))
 }
 
 /// Writes all at once, and waits for what the engine says to each.
@@ -118,27 +118,24 @@ pub async fn write(link: &Link, changes: &[Change]) -> Vec<Result<u64, EngineErr
     }
     let mut sent = Vec::new();
     for change in changes {
-        sent.push(send(link, change).await);
+        let client = link.client.clone();
+        let Change { kind, key, value, expected } = change;
+        let writing = Writing {
+            subject: Bucket::Records(*kind).subject(key),
+            payload: value.as_ref().map(|value| value.to_vec()).unwrap_or_default(),
+            header: value.is_none().then_some((OPERATION, "DEL")),
+            expected: Some(*expected),
+        };
+        sent.push(tokio::spawn(async move { jetstream::write(&client, writing).await }));
     }
     let mut written = Vec::new();
     for sent in sent {
-        let answer = match sent {
-            Ok(answer) => answer.await.map(|answer| answer.sequence),
-            Err(error) => Err(error),
-        };
-        written.push(answer.map_err(|error| what_became_of_it(&error)));
+        written.push(match sent.await {
+            Ok(answer) => answer.map_err(what_became_of_it),
+            Err(error) => Err(EngineError::Unsure(error.to_string())),
+        });
     }
     written
-}
-
-async fn send(link: &Link, change: &Change) -> Result<PublishAckFuture, PublishError> {
-    let message = PublishMessage::build().expected_last_subject_sequence(change.expected);
-    let message = match &change.value {
-        Some(value) => message.payload(value.to_vec().into()),
-        None => message.header(OPERATION, "DEL"),
-    };
-    let subject = Bucket::Records(change.kind).subject(&change.key);
-    link.jetstream.send_publish(subject, message).await
 }
 
 /// A message that is sent without a connection waits for one, and nobody would know what became of it.
@@ -149,15 +146,13 @@ fn check_connected(link: &Link) -> Result<(), EngineError> {
     Err(EngineError::Away("there is no connection to it".to_owned()))
 }
 
-fn what_became_of_it(error: &PublishError) -> EngineError {
-    match error.kind() {
-        PublishErrorKind::WrongLastSequence => EngineError::Meanwhile,
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => {
-            EngineError::Unsure(in_full(error))
-        }
-        PublishErrorKind::StreamNotFound => {
-            EngineError::Away("no server of it can decide at the moment".to_owned())
-        }
-        _ => EngineError::Refused(in_full(error)),
+fn what_became_of_it(trouble: Trouble) -> EngineError {
+    if trouble.is_wrong_revision() {
+        return EngineError::Meanwhile;
+    }
+    match trouble {
+        Trouble::Away(text) => EngineError::Away(text),
+        Trouble::NoAnswer(text) => EngineError::Unsure(text),
+        refused @ Trouble::Refused { .. } => EngineError::Refused(refused.to_string()),
     }
 }

@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use async_nats::jetstream::message::Message;
-use async_nats::jetstream::stream::Stream;
 use tokio::time::Instant;
-use tokio_stream::{Elapsed, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::buckets::Bucket;
+use super::feed::{Feed, Item};
+use super::jetstream::{self, Info};
 use super::join;
-use super::link::{Link, in_full};
+use super::link::Link;
 use super::state::State;
-use super::watch::{self, Item, PAUSE};
+use super::watch::PAUSE;
 use crate::store::shared::{Applied, Kind, Position, Record};
 use crate::store::{StoreError, UserStore};
 
@@ -38,8 +37,12 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Until the process stops.
+    /// Until the process stops, or this relay leaves its fleet.
     pub async fn run(self, stopping: CancellationToken) {
+        let kind = self.kind;
+        if let Ok(damaged) = self.blocking(move |store| store.damaged_records(kind)).await {
+            self.state.note(kind, &damaged, &[]);
+        }
         loop {
             let connection = self.link.connected().await;
             let followed = tokio::select! {
@@ -47,6 +50,13 @@ impl Follower {
                 () = self.link.lost(connection) => Ok(()),
                 () = stopping.cancelled() => return,
             };
+            if let Ok(None) = self.blocking(move |store| store.position(kind)).await {
+                tracing::info!(
+                    kind = kind.name(),
+                    "this relay has left its fleet and follows nobody"
+                );
+                return;
+            }
             if let Err(error) = followed {
                 tracing::warn!(
                     kind = self.kind.name(),
@@ -64,32 +74,27 @@ impl Follower {
 
     /// As long as there is a connection.
     async fn follow(&self, connection: u64) -> Result<(), String> {
-        let stream = self.bucket().open(&self.link.jetstream).await?;
+        let info = self.bucket().open(&self.link.client).await?;
         if connection == 1 {
-            self.bucket().add_replicas(&self.link.jetstream, &stream).await;
+            self.bucket().add_replicas(&self.link.client, &info).await;
         }
-        let mut position = self.position(&stream).await?;
-        let messages = watch::from(&self.link, &stream, position.revision + 1, false).await?;
-        let mut batches =
-            std::pin::pin!(messages.map(|message| message.ok()).chunks_timeout(BATCH, GATHER));
+        let mut position = self.position(info).await?;
+        let mut feed = self.feed(position.revision + 1, false).await?;
         let (mut compare, mut before) = (Instant::now() + COMPARE_FIRST, None);
         loop {
             tokio::select! {
-                batch = batches.next() => {
-                    let batch = batch.ok_or("the engine ended it")?;
-                    let (whole, messages) = (batch.iter().all(Option::is_some), batch.into_iter().flatten());
-                    self.apply(&mut position, messages).await?;
-                    if !whole {
-                        return Err("something was missed".to_owned());
-                    }
+                first = feed.next() => {
+                    let items = feed.gather(first?, BATCH, GATHER).await;
+                    self.apply(&mut position, items).await?;
                 }
                 () = tokio::time::sleep_until(compare) => {
-                    let info = stream.get_info().await.map_err(|error| in_full(&error))?;
-                    let now = Some((position.revision, info.state.last_sequence));
+                    let state = self.info().await?.state;
+                    let now = Some((position.revision, state.last_seq));
                     // Something may be on its way, or the last revisions are those of marks that somebody purged.
-                    if now == before || position.revision == info.state.last_sequence {
-                        position.revision = info.state.last_sequence;
-                        if !self.is_complete(&stream, info.state.messages, &position).await? {
+                    if now == before || position.revision == state.last_seq {
+                        position.revision = state.last_seq;
+                        self.state.set_behind(self.kind, 0);
+                        if !self.is_complete(state.messages, &position).await? {
                             return Ok(());
                         }
                         compare = Instant::now() + COMPARE_EVERY;
@@ -102,15 +107,26 @@ impl Follower {
         }
     }
 
+    async fn feed(&self, first: u64, headers_only: bool) -> Result<Feed, String> {
+        Feed::open(&self.link.client, self.bucket(), first, headers_only).await
+    }
+
+    async fn info(&self) -> Result<Info, String> {
+        let info = jetstream::info(&self.link.client, &self.bucket().stream()).await;
+        info.map_err(|trouble| trouble.to_string())
+    }
+
     /// Where to go on. If the bucket is not the one that was followed before, nothing that is here must get lost.
-    async fn position(&self, stream: &Stream) -> Result<Position, String> {
-        let info = stream.get_info().await.map_err(|error| in_full(&error))?;
-        let bucket = info.created.unix_timestamp_nanos().to_string();
+    async fn position(&self, info: Info) -> Result<Position, String> {
+        let (bucket, last) = (info.created, info.state.last_seq);
         let kind = self.kind;
         let here = self.blocking(move |store| store.position(kind)).await?;
+        // It has left, and must not come back by itself.
+        let here = here.ok_or("this relay is in no fleet")?;
         match here {
-            Some(here) if here.bucket == bucket && here.revision <= info.state.last_sequence => {
+            here if here.bucket == bucket && here.revision <= last => {
                 self.state.set_missing(Vec::new());
+                self.state.set_behind(kind, last - here.revision);
                 Ok(here)
             }
             _ => {
@@ -128,23 +144,25 @@ impl Follower {
                 let position = Position { bucket, revision: 0 };
                 let new = position.clone();
                 self.blocking(move |store| store.set_position(kind, &new)).await?;
+                self.state.set_missing(Vec::new());
+                self.state.set_behind(kind, last);
                 Ok(position)
             }
         }
     }
 
-    async fn apply(
-        &self,
-        position: &mut Position,
-        messages: impl Iterator<Item = Message>,
-    ) -> Result<(), String> {
+    async fn apply(&self, position: &mut Position, items: Vec<Item>) -> Result<(), String> {
         let (mut records, mut pending) = (Vec::new(), 0);
-        for message in messages {
-            position.revision = message.info().map_err(|error| error.to_string())?.stream_sequence;
-            let Some(item) = Item::of(self.bucket(), &message) else { continue };
-            pending = item.pending;
-            let value = item.value.map(Into::into);
-            records.push(Record { key: item.key, value, revision: item.revision });
+        for Item { key, value, place } in items {
+            position.revision = place.revision;
+            pending = place.pending;
+            if let Some(key) = key {
+                records.push(Record {
+                    key,
+                    value: value.map(Into::into),
+                    revision: place.revision,
+                });
+            }
         }
         let (kind, at, names) = (self.kind, position.clone(), names(&records));
         let applied = self.blocking(move |store| store.apply(kind, &records, Some(&at))).await?;
@@ -153,17 +171,12 @@ impl Follower {
         for name in names.iter().filter(|name| !damaged.contains(name) && !newer.contains(name)) {
             self.state.is_well(name);
         }
-        self.state.set_behind(pending);
+        self.state.set_behind(kind, pending);
         Ok(())
     }
 
     /// Whether there are as many records here as there. If not, all are compared, and what the engine has no more is removed.
-    async fn is_complete(
-        &self,
-        stream: &Stream,
-        messages: u64,
-        position: &Position,
-    ) -> Result<bool, String> {
+    async fn is_complete(&self, messages: u64, position: &Position) -> Result<bool, String> {
         let (kind, last) = (self.kind, position.revision);
         let known = self.blocking(move |store| store.known_revisions(kind)).await?;
         if messages == known {
@@ -175,7 +188,7 @@ impl Follower {
             there = messages,
             "the fleet's records are compared with those here"
         );
-        let there = self.revisions(stream, messages).await?;
+        let there = self.revisions(messages).await?;
         let (removed, has_all) =
             self.blocking(move |store| store.retain_revisions(kind, &there, last)).await?;
         if !removed.is_empty() {
@@ -192,17 +205,13 @@ impl Follower {
     }
 
     /// The revisions of all records that the engine has.
-    async fn revisions(&self, stream: &Stream, expected: u64) -> Result<HashSet<u64>, String> {
-        let messages = watch::from(&self.link, stream, 0, true).await?;
-        let mut messages = std::pin::pin!(messages.timeout(PAUSE * 5));
+    async fn revisions(&self, expected: u64) -> Result<HashSet<u64>, String> {
+        let mut feed = self.feed(0, true).await?;
         let mut found = HashSet::new();
         while (found.len() as u64) < expected {
-            let next = messages.next().await.ok_or("the engine ended it")?;
-            let message = next.map_err(|_: Elapsed| "the engine stopped to answer")?;
-            let message = message.map_err(|error| error.to_string())?;
-            let info = message.info().map_err(|error| error.to_string())?;
-            found.insert(info.stream_sequence);
-            if info.pending == 0 {
+            let place = feed.next().await?.place;
+            found.insert(place.revision);
+            if place.pending == 0 {
                 break;
             }
         }

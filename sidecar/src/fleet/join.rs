@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::buckets::Bucket;
 use super::engine::{newest, write};
-use super::link::{Link, in_full};
+use super::link::Link;
 use crate::store::UserStore;
 use crate::store::shared::{Change, Kind, Position, Record};
 
@@ -57,10 +57,8 @@ async fn join_now(store: &UserStore, link: &Link) -> Result<(), NotJoined> {
     let mut missing = Vec::new();
     let mut positions = Vec::new();
     for kind in Kind::ALL {
-        let stream =
-            Bucket::Records(kind).open(&link.jetstream).await.map_err(NotJoined::NoAnswer)?;
-        let bucket = stream.cached_info().created.unix_timestamp_nanos().to_string();
-        positions.push((kind, Position { bucket, revision: 0 }));
+        let info = Bucket::Records(kind).open(&link.client).await.map_err(NotJoined::NoAnswer)?;
+        positions.push((kind, Position { bucket: info.created, revision: 0 }));
         missing.extend(lacking(store, link, kind).await.map_err(NotJoined::NoAnswer)?);
     }
     if !missing.is_empty() {
@@ -116,7 +114,7 @@ pub struct Pushed {
 pub async fn push(store: &UserStore, link: &Link, replace: bool) -> Result<Pushed, String> {
     let mut pushed = Pushed::default();
     for kind in Kind::ALL {
-        Bucket::Records(kind).open(&link.jetstream).await?;
+        Bucket::Records(kind).open(&link.client).await?;
         let mut pieces = Pieces::of(store, kind);
         while let Some(records) = pieces.next()? {
             let there = there(link, kind, &records).await?;
@@ -157,7 +155,7 @@ impl Pushed {
 
 /// What the engine has under the names of these records.
 async fn there(link: &Link, kind: Kind, records: &[Record]) -> Result<Vec<Option<Record>>, String> {
-    Bucket::Records(kind).open(&link.jetstream).await?;
+    Bucket::Records(kind).open(&link.client).await?;
     let mut asking = tokio::task::JoinSet::new();
     for (position, record) in records.iter().enumerate() {
         let (link, key) = (link.clone(), record.key.clone());
@@ -165,7 +163,7 @@ async fn there(link: &Link, kind: Kind, records: &[Record]) -> Result<Vec<Option
     }
     let mut answers = asking.join_all().await;
     answers.sort_by_key(|(position, _)| *position);
-    let answers = answers.into_iter().map(|(_, answer)| answer.map_err(|error| in_full(&error)));
+    let answers = answers.into_iter().map(|(_, answer)| answer.map_err(|error| error.to_string()));
     answers.collect()
 }
 

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
@@ -25,7 +24,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Link {
     pub client: Client,
-    pub jetstream: jetstream::Context,
     /// Counts connections, and is 0 while there is none.
     connection: watch::Receiver<u64>,
 }
@@ -68,9 +66,7 @@ impl Link {
         let options = if later { options.retry_on_initial_connect() } else { options };
         let client = options.connect(config.servers.clone()).await;
         let client = client.map_err(|error| in_full(&error))?;
-        let jetstream =
-            ContextBuilder::new().timeout(TIMEOUT).ack_timeout(TIMEOUT).build(client.clone());
-        Ok(Self { client, jetstream, connection })
+        Ok(Self { client, connection })
     }
 
     /// Which connection there is; 0 is none.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::message::PublishMessage;
 use serde::{Deserialize, Serialize};
-use tokio_stream::StreamExt as _;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::buckets::Bucket;
-use super::link::{Link, in_full};
+use super::feed::{Feed, Item};
+use super::jetstream::{self, Anything, Writing};
+use super::link::Link;
 use super::state::State;
-use super::watch::{self, Item};
+use super::watch;
 use crate::clock::now;
 use crate::store::UserStore;
 use crate::store::shared::Kind;
@@ -89,11 +90,10 @@ async fn this_node(store: &UserStore, state: &State, run: u64) -> Option<Node> {
 
 async fn say(link: &Link, node: &Node) {
     let subject = Bucket::Nodes.subject(node.name.as_bytes());
-    let message =
-        PublishMessage::build().payload(serde_json::to_vec(node).unwrap_or_default().into());
-    if let Ok(sent) = link.jetstream.send_publish(subject, message).await {
-        drop(sent.await);
-    }
+    let payload = serde_json::to_vec(node).unwrap_or_default();
+    // Said again in a few seconds.
+    let writing = Writing { subject, payload, header: None, expected: None };
+    drop(jetstream::write(&link.client, writing).await);
 }
 
 /// Looks for another relay of the same name until the process stops: both would overwrite what the other counts.
@@ -130,7 +130,7 @@ pub async fn look_for_double(
 
 fn read(item: Item) -> Option<Node> {
     let node: Node = serde_json::from_slice(&item.value?).ok()?;
-    Some(Node { seen: item.time, ..node })
+    Some(Node { seen: item.place.time, ..node })
 }
 
 /// All relays that are known, and the newest revisions of users and keys.
@@ -141,17 +141,14 @@ fn read(item: Item) -> Option<Node> {
 pub async fn list(link: &Link) -> Result<(Vec<Node>, [u64; 2]), String> {
     let mut last = [0; 2];
     for (revision, kind) in last.iter_mut().zip(Kind::ALL) {
-        let stream = Bucket::Records(kind).open(&link.jetstream).await?;
-        *revision = stream.cached_info().state.last_sequence;
+        *revision = Bucket::Records(kind).open(&link.client).await?.state.last_seq;
     }
-    let stream = Bucket::Nodes.open(&link.jetstream).await?;
     let mut nodes = Vec::new();
-    if stream.cached_info().state.messages > 0 {
-        let mut messages = watch::from(link, &stream, 0, false).await?;
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| in_full(&error))?;
-            let Some(item) = Item::of(Bucket::Nodes, &message) else { continue };
-            let is_last = item.pending == 0;
+    if Bucket::Nodes.open(&link.client).await?.state.messages > 0 {
+        let mut feed = Feed::open(&link.client, Bucket::Nodes, 0, false).await?;
+        loop {
+            let item = feed.next().await?;
+            let is_last = item.place.pending == 0;
             nodes.extend(read(item));
             if is_last {
                 break;
@@ -168,7 +165,8 @@ pub async fn list(link: &Link) -> Result<(Vec<Node>, [u64; 2]), String> {
 ///
 /// In words, when the engine does not answer.
 pub async fn forget(link: &Link, name: &str) -> Result<(), String> {
-    let stream = Bucket::Nodes.open(&link.jetstream).await?;
-    let purged = stream.purge().filter(Bucket::Nodes.subject(name.as_bytes())).await;
-    purged.map(drop).map_err(|error| in_full(&error))
+    let body = json!({ "filter": Bucket::Nodes.subject(name.as_bytes()) });
+    let purge = format!("STREAM.PURGE.{}", Bucket::Nodes.stream());
+    let purged = jetstream::ask::<Anything>(&link.client, &purge, &body).await;
+    purged.map(drop).map_err(|trouble| trouble.to_string())
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::message::PublishMessage;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::buckets::Bucket;
-use super::link::{Link, in_full};
+use super::jetstream::{self, Trouble, Writing};
+use super::link::Link;
 use super::sheet::{self, Sheet, Written};
 use super::state::State;
 use super::watch;
@@ -54,7 +54,9 @@ impl Counting {
                         told = connection;
                         sheet.told();
                     }
-                    Err(error) => tracing::debug!(error, "the fleet was not told what is counted"),
+                    Err(trouble) => {
+                        tracing::debug!(%trouble, "the fleet was not told what is counted")
+                    }
                 }
             }
             self.state.set_untold(sheet.untold());
@@ -85,16 +87,12 @@ impl Counting {
         }
     }
 
-    async fn write(&self, pages: &[Written]) -> Result<(), String> {
-        let mut sent = Vec::new();
+    /// One after the other: there is rarely more than one.
+    async fn write(&self, pages: &[Written]) -> Result<(), Trouble> {
         for (page, text) in pages {
             let subject = Bucket::Usage.subject(format!("{}/{page}", self.node).as_bytes());
-            let message = PublishMessage::build().payload(text.clone().into());
-            let publish = self.link.jetstream.send_publish(subject, message).await;
-            sent.push(publish.map_err(|error| in_full(&error))?);
-        }
-        for sent in sent {
-            sent.await.map_err(|error| in_full(&error))?;
+            let writing = Writing { subject, payload: text.clone(), header: None, expected: None };
+            jetstream::write(&self.link.client, writing).await?;
         }
         Ok(())
     }
@@ -103,7 +101,8 @@ impl Counting {
     pub async fn hear(self, stopping: CancellationToken) {
         let Self { ledger, link, node, .. } = self;
         watch::all(link, Bucket::Usage, stopping, |item| {
-            let key = String::from_utf8_lossy(&item.key);
+            let key = item.key.unwrap_or_default();
+            let key = String::from_utf8_lossy(&key);
             let Some((from, _page)) = key.rsplit_once('/') else { return };
             // What this relay said itself it knows better.
             if from == &*node {

@@ -168,19 +168,57 @@ impl Servers {
         folder: &Path,
         work: impl FnOnce(async_nats::Client) -> F + Send,
     ) -> Result<T> {
+        self.on_a_runtime(async || {
+            let client = self.client(folder).await?;
+            work(client).await.map_err(|error| anyhow::anyhow!("{error}"))
+        })
+    }
+
+    /// The same with so many at once, each with its number.
+    pub fn with_clients<F: Future<Output = Result<(), async_nats::Error>> + Send + 'static>(
+        &self,
+        folder: &Path,
+        number: u32,
+        work: impl Fn(u32, async_nats::Client) -> F + Send + Sync,
+    ) -> Result<()> {
+        self.on_a_runtime(async || {
+            let mut clients = tokio::task::JoinSet::new();
+            for position in 0..number {
+                clients.spawn(work(position, self.client(folder).await?));
+            }
+            let all: Result<Vec<()>, _> = clients.join_all().await.into_iter().collect();
+            all.map(drop).map_err(|error| anyhow::anyhow!("{error}"))
+        })
+    }
+
+    async fn client(&self, folder: &Path) -> Result<async_nats::Client> {
         let seed = std::fs::read_to_string(folder.join(SEED))?;
         let urls: Vec<String> = self.urls().split(',').map(str::to_owned).collect();
+        let options = async_nats::ConnectOptions::with_nkey(seed)
+            .add_root_certificates(folder.join(AUTHORITY))
+            .require_tls(true);
+        Ok(options.connect(urls).await?)
+    }
+
+    /// In the network of the first server.
+    fn on_a_runtime<T: Send>(&self, work: impl AsyncFnOnce() -> Result<T> + Send) -> Result<T> {
         let host = self.all.first().context("no server")?;
         host.namespace.enter(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let options = async_nats::ConnectOptions::with_nkey(seed)
-                    .add_root_certificates(folder.join(AUTHORITY))
-                    .require_tls(true);
-                let client = options.connect(urls).await?;
-                work(client).await.map_err(|error| anyhow::anyhow!("{error}"))
-            })
+            runtime.block_on(work())
         })
+    }
+
+    /// The processor time that a server has taken.
+    pub fn cpu(&self, number: usize) -> Result<Duration> {
+        let server = self.all.get(number).context("no such server")?;
+        let id = server.process.as_ref().context("it does not run")?.id();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // User and system time in clock ticks of 10 ms, behind the name in brackets (proc(5)).
+        let (_, rest) = stat.rsplit_once(')').context("no name")?;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks = ticks.sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// A page of one server's monitor.

@@ -143,7 +143,9 @@ impl UserStore {
                     Err(StoreError::Newer { .. }) => applied.newer.push(name()),
                     Err(_) => {
                         applied.damaged.push(name());
-                        return Ok(());
+                        let mark = damage_mark(kind, &record.key);
+                        let marked = self.fleet.put(txn, &mark, name().as_bytes());
+                        return marked.map_err(|error| self.failed(error));
                     }
                 }
                 self.put_record(txn, kind, &record.key, value)?;
@@ -152,8 +154,22 @@ impl UserStore {
                 }
             }
         }
+        let mark = damage_mark(kind, &record.key);
+        self.fleet.delete(txn, &mark).map_err(|error| self.failed(error))?;
         applied.changed += 1;
         Ok(())
+    }
+
+    /// The names of records that came damaged and were not written again since.
+    pub fn damaged_records(&self, kind: Kind) -> Result<Vec<String>, StoreError> {
+        let txn = self.env.read_txn().map_err(|error| self.failed(error))?;
+        let marks = self.fleet.prefix_iter(&txn, &damage_mark(kind, b""));
+        let marks = marks.map_err(|error| self.failed(error))?;
+        let name = |mark: heed::Result<(&[u8], &[u8])>| {
+            let (_, name) = mark.map_err(|error| self.failed(error))?;
+            Ok(String::from_utf8_lossy(name).into_owned())
+        };
+        marks.map(name).collect()
     }
 
     pub(in crate::store) fn put_record(
@@ -265,6 +281,11 @@ impl UserStore {
             Kind::Dkim => &self.dkim_revisions,
         }
     }
+}
+
+/// The key of what says that a record came damaged.
+fn damage_mark(kind: Kind, key: &[u8]) -> Vec<u8> {
+    [b"damaged:", kind.name().as_bytes(), b":", key].concat()
 }
 
 fn check(kind: Kind, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

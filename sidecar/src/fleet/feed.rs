@@ -1,0 +1,187 @@
+//! The messages of a stream in order, from some revision on: an ephemeral consumer of the engine's that pushes them, with
+//! heartbeats and flow control. Whatever is missed ends it, and whoever reads begins again from the revision it has.
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
+use serde_json::json;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_stream::StreamExt as _;
+
+use super::buckets::Bucket;
+use super::jetstream::{self, Anything};
+use super::link::in_full;
+
+/// How often the engine says that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long it may say nothing.
+const SILENCE: Duration = Duration::from_secs(12);
+/// How long the engine keeps a consumer that nobody hears.
+const KEPT: Duration = Duration::from_secs(30);
+const OPERATION: &str = "KV-Operation";
+const STALLED: &str = "Nats-Consumer-Stalled";
+const LAST_DELIVERED: &str = "Nats-Last-Consumer";
+
+/// One version of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Item {
+    /// `None` if it is not one of our keys.
+    pub key: Option<Vec<u8>>,
+    /// `None` if it was removed.
+    pub value: Option<Vec<u8>>,
+    pub place: Place,
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub revision: u64,
+    /// Its number among those that this consumer was sent.
+    number: u64,
+    /// Seconds since 1970 at which the engine took it.
+    pub time: u64,
+    /// How many are still to come.
+    pub pending: u64,
+}
+
+#[derive(Debug)]
+pub struct Feed {
+    client: Client,
+    bucket: Bucket,
+    messages: Subscriber,
+    /// How many were delivered.
+    delivered: u64,
+}
+
+impl Feed {
+    /// Everything from this revision on; without the values if only headers are wanted.
+    ///
+    /// # Errors
+    ///
+    /// In words, when the engine does not answer.
+    pub async fn open(
+        client: &Client,
+        bucket: Bucket,
+        first: u64,
+        headers_only: bool,
+    ) -> Result<Self, String> {
+        let inbox = client.new_inbox();
+        let messages = client.subscribe(inbox.clone()).await.map_err(|error| in_full(&error))?;
+        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(0);
+        let stream = bucket.stream();
+        let consumer = json!({
+            "stream_name": stream,
+            "config": {
+                "deliver_subject": inbox,
+                "deliver_policy": "by_start_sequence",
+                "opt_start_seq": first.max(1),
+                "ack_policy": "none",
+                "replay_policy": "instant",
+                "max_deliver": 1,
+                "flow_control": true,
+                "idle_heartbeat": nanoseconds(HEARTBEAT),
+                "inactive_threshold": nanoseconds(KEPT),
+                "headers_only": headers_only,
+                "mem_storage": true,
+                "num_replicas": 1,
+            },
+        });
+        let create = format!("CONSUMER.CREATE.{stream}");
+        let made = jetstream::ask::<Anything>(client, &create, &consumer).await;
+        made.map_err(|trouble| trouble.to_string())?;
+        Ok(Self { client: client.clone(), bucket, messages, delivered: 0 })
+    }
+
+    /// The next one. May be given up at any point.
+    ///
+    /// # Errors
+    ///
+    /// In words, when something was missed or the engine is silent.
+    pub async fn next(&mut self) -> Result<Item, String> {
+        loop {
+            let next = timeout(SILENCE, self.messages.next()).await;
+            let message =
+                next.map_err(|_| "the engine is silent")?.ok_or("the connection ended")?;
+            if message.status == Some(StatusCode::IDLE_HEARTBEAT) {
+                self.heartbeat(&message).await?;
+                continue;
+            }
+            let place =
+                message.reply.as_deref().and_then(place).ok_or("a message without a place")?;
+            if place.number != self.delivered + 1 {
+                return Err(format!("{} messages were missed", place.number - self.delivered));
+            }
+            self.delivered = place.number;
+            let is_removed =
+                message.headers.as_ref().is_some_and(|headers| headers.get(OPERATION).is_some());
+            let value = (!is_removed).then(|| message.payload.to_vec());
+            return Ok(Item { key: self.bucket.key(&message.subject), value, place });
+        }
+    }
+
+    /// What comes within this time after the first one, up to `most` in all. What is wrong meanwhile is told the next time.
+    /// Must not be given up, or what it has is lost.
+    pub async fn gather(&mut self, first: Item, most: usize, within: Duration) -> Vec<Item> {
+        let mut items = vec![first];
+        let deadline = Instant::now() + within;
+        while items.len() < most
+            && let Ok(Ok(item)) = timeout_at(deadline, self.next()).await
+        {
+            items.push(item);
+        }
+        items
+    }
+
+    /// A sign of life, which says how many were delivered; or a request to say how far we are.
+    async fn heartbeat(&self, message: &Message) -> Result<(), String> {
+        let header = |headers: &HeaderMap, name| headers.get(name).map(|value| value.to_string());
+        let stalled = message.headers.as_ref().and_then(|headers| header(headers, STALLED));
+        let reply = message.reply.as_ref().map(ToString::to_string);
+        for subject in reply.into_iter().chain(stalled) {
+            let said = self.client.publish(subject, "".into()).await;
+            said.map_err(|error| in_full(&error))?;
+        }
+        let last = message.headers.as_ref().and_then(|headers| header(headers, LAST_DELIVERED));
+        match last.and_then(|last| last.parse::<u64>().ok()) {
+            Some(last) if last > self.delivered => Err("messages were missed".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads `$JS.ACK.STREAM.CONSUMER.TRIES.REVISION.NUMBER.NANOSECONDS.PENDING`; newer servers put two tokens before the
+/// stream, and one behind.
+fn place(reply: &str) -> Option<Place> {
+    let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
+    let numbers = match tokens.len() {
+        7 => tokens.get(3..)?,
+        9.. => tokens.get(5..)?,
+        _ => return None,
+    };
+    let mut numbers = numbers.iter().map(|token| token.parse::<u64>().ok());
+    let mut number = || numbers.next().flatten();
+    let (revision, count, time, pending) = (number()?, number()?, number()?, number()?);
+    Some(Place { revision, number: count, time: time / 1_000_000_000, pending })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_old_and_new_servers_write_it() {
+        let expected = Place { revision: 12, number: 3, time: 1_795_600_000, pending: 7 };
+        for reply in [
+            "$JS.ACK.KV_users.abc.1.12.3.1795600000123456789.7",
+            "$JS.ACK._.hash.KV_users.abc.1.12.3.1795600000123456789.7",
+            "$JS.ACK.domain.hash.KV_users.abc.1.12.3.1795600000123456789.7.token",
+        ] {
+            assert_eq!(place(reply), Some(expected), "{reply}");
+        }
+        for reply in
+            ["", "$JS.ACK.", "_INBOX.x", "$JS.ACK.KV_users.abc.1.12.3.x.7", "$JS.ACK.a.b.1.2"]
+        {
+            assert_eq!(place(reply), None, "{reply}");
+        }
+    }
+}
