@@ -67,14 +67,16 @@ impl Fleet {
         // A relay that was here before has most of it.
         let unreachable = async {
             sleep(REACH).await;
-            while self.link.is_connected() && started.elapsed() < CATCH_UP {
+            // What the engine lacks is an operator's to decide, and mail does not wait for that.
+            let may_catch_up = || self.link.is_connected() && !self.state.standing().is_apart();
+            while may_catch_up() && started.elapsed() < CATCH_UP {
                 sleep(REACH).await;
             }
         };
         tokio::select! {
             () = caught_up => {}
             () = unreachable => tracing::warn!(
-                "this relay starts with the users that are here: the fleet's engine is away, or slow"
+                "this relay starts with the users that are here: the fleet's engine is away, slow, or lacks some of them"
             ),
             () = stopping.cancelled() => {}
         }

@@ -27,6 +27,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether this relay follows nobody, because it has what the engine lacks.
+    pub fn is_apart(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
     /// The same for people who may not know who uses the relay.
     #[must_use]
     pub fn without_names(self) -> Self {
