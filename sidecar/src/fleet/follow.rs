@@ -25,7 +25,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(600);
 /// How long nothing may have come before that is checked for the first time on a connection.
 const COMPARE_FIRST: Duration = Duration::from_secs(2);
 /// How long a relay that has what the engine lacks waits before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Follows one kind of record.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl Follower {
                 Ok(here)
             }
             _ => {
-                let lacking = join::lacking(&self.store, &self.link, self.kind).await?;
+                let lacking = join::unheard_of(&self.store, &self.link, self.kind).await?;
                 if !lacking.is_empty() {
                     self.state.set_missing(lacking.clone());
                     tracing::error!(

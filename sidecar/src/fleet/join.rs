@@ -80,16 +80,38 @@ pub fn is_replica(store: &UserStore) -> Result<bool, String> {
     Ok(position.is_some())
 }
 
-/// What is here and not in the engine, or differs there: in words, such as `user alice`.
+/// What a relay that joins would lose: what is here and not in the engine, or differs there. In words, such as `user alice`.
 ///
 /// # Errors
 ///
 /// When the engine does not answer, or the database cannot be read.
-pub async fn lacking(store: &UserStore, link: &Link, kind: Kind) -> Result<Vec<String>, String> {
+async fn lacking(store: &UserStore, link: &Link, kind: Kind) -> Result<Vec<String>, String> {
+    differing(store, link, kind, |here, there| {
+        there.as_ref().and_then(|there| there.value.as_ref()) != here.value.as_ref()
+    })
+    .await
+}
+
+/// What a replica would lose whose engine lost its memory: what it never heard of since. Where it has something, another
+/// relay wrote it there, and changed or removed it later.
+///
+/// # Errors
+///
+/// As [`lacking`].
+pub async fn unheard_of(store: &UserStore, link: &Link, kind: Kind) -> Result<Vec<String>, String> {
+    differing(store, link, kind, |_, there| there.is_none()).await
+}
+
+async fn differing(
+    store: &UserStore,
+    link: &Link,
+    kind: Kind,
+    is_lost: impl Fn(&Record, &Option<Record>) -> bool,
+) -> Result<Vec<String>, String> {
     let (mut found, mut pieces) = (Vec::new(), Pieces::of(store, kind));
     while let Some(records) = pieces.next()? {
         for (record, there) in records.iter().zip(there(link, kind, &records).await?) {
-            if there.and_then(|there| there.value) != record.value {
+            if is_lost(record, &there) {
                 found.push(in_words(kind, &record.key));
             }
         }
