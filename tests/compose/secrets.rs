@@ -12,11 +12,11 @@ fn shipped(name: &str) -> Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// The settings that are secrets: those that can come from a file.
+/// The settings that are secrets: those that can come from a file. The fleet's login can come from nowhere else.
 fn secrets() -> Result<Vec<String>> {
     let example = shipped(".env.example")?;
     let names = example.lines().filter_map(|line| line.strip_prefix('#')?.strip_suffix("_FILE="));
-    Ok(names.map(str::to_owned).collect())
+    Ok(names.filter(|name| *name != "FLEET_CREDENTIALS").map(str::to_owned).collect())
 }
 
 /// What Compose makes of compose.yaml with these lines in `.env`. It needs no engine for that.

@@ -94,7 +94,7 @@ fn a_certificate_that_ends_soon_is_told_of_once() -> Result<()> {
             .env("TLS_CERT", "/certs/cert.pem")
             .env("TLS_KEY", "/certs/key.pem")
             .build()?;
-        let end = SystemTime::now() + Duration::from_secs(10 * 86_400);
+        let end = SystemTime::now() + Duration::from_secs(10 * 86_400 - 3_600);
         let (certificate, key) = (relay.certs().join("cert.pem"), relay.certs().join("key.pem"));
         Authority::new()?.write_pair_until(end, "relay.test", &certificate, &key)?;
         relay.start()?;

@@ -1,5 +1,6 @@
 //! Several relays as one, over real NATS servers.
 
+mod backups;
 mod cost;
 mod far_away;
 mod joining;
