@@ -16,7 +16,7 @@ const MEGABYTE: u64 = 1_000_000;
 
 #[test]
 fn images_are_small() -> Result<()> {
-    for (image, limit) in [("relay-postfix", 50), ("relay-sidecar", 15)] {
+    for (image, limit) in [("relay-postfix", 50), ("relay-sidecar", 14)] {
         let size: u64 = docker(&["image", "inspect", "-f", "{{.Size}}", image])?.parse()?;
         assert!(size <= limit * MEGABYTE, "{image} has {size} bytes, and {limit} MB are allowed");
     }

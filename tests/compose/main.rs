@@ -3,6 +3,7 @@
 //! Each test has a project of its own, with ports of its own, and removes it.
 
 mod command;
+mod fleet;
 mod images;
 mod moving;
 mod operation;

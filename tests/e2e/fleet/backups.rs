@@ -42,7 +42,10 @@ fn an_old_backup_catches_up_in_the_fleet_and_brings_nobody_back() -> Result<()> 
         run(&aside, &["restore", &file])?;
         run(&aside, &["fleet", "leave"])?;
         let (code, said) = aside.fleet(&["push"])?;
-        ensure!(code == 3 && said.contains("user bob") && said.contains("--replace"), "{code} {said}");
+        ensure!(
+            code == 3 && said.contains("user bob") && said.contains("--replace"),
+            "{code} {said}"
+        );
         relays[0].wait_for_user("alice", Some("enabled"))?;
         run(&aside, &["fleet", "push", "--replace"])?;
         relays[0].wait_for_user("bob", Some("enabled"))?;

@@ -104,6 +104,7 @@ fn five_relays_under_load_pass_at_most_what_four_permit_in_a_second_and_a_half_a
             });
             counts.sum::<Result<usize>>()
         })?;
+        println!("{accepted} accepted of {LIMIT}, {RELAYS} relays, {RATE} messages a second each");
         let above = (RELAYS - 1) * RATE as usize * 3 / 2;
         ensure!(accepted >= LIMIT, "only {accepted} were accepted");
         ensure!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use relay_tests::fleet::Fleet;
 use relay_tests::fleet::network::SOON;
 use relay_tests::lab::in_a_lab;
@@ -47,6 +47,37 @@ fn a_user_added_on_one_relay_logs_in_on_all_until_it_is_disabled_or_removed() ->
         for relay in &relays {
             wait_for_login(relay, "alice", true)?;
         }
+        Ok(())
+    })
+}
+
+/// Changes of one user, so that 1 in 100 of what three other relays see is a few.
+const CHANGES: usize = 100;
+
+#[test]
+fn a_change_is_on_every_other_relay_within_a_second() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut fleet = Fleet::of(lab, 3)?;
+        let relays = fleet.relays(4)?;
+        let (first, others) = relays.split_first().context("no relay")?;
+        first.add_user("alice", PASSWORD)?;
+        let mut took = Vec::new();
+        for number in 0..CHANGES {
+            let (command, state) =
+                if number % 2 == 0 { ("disable", "disabled") } else { ("enable", "enabled") };
+            first.manage_user(&[command, "alice"], "")?;
+            let changed = Instant::now();
+            for relay in others {
+                while relay.user_state("alice")?.as_deref() != Some(state) {
+                    ensure!(changed.elapsed() < wait::A_WHILE, "change {number} never came");
+                }
+                took.push(changed.elapsed());
+            }
+        }
+        took.sort_unstable();
+        let [median, p99] = [took.len() / 2, took.len() * 99 / 100].map(|place| took[place]);
+        println!("seen by the others after {median:?}, p99 {p99:?}, with the time of asking");
+        ensure!(p99 < SOON, "p99 is {p99:?}, the median {median:?}");
         Ok(())
     })
 }
