@@ -109,7 +109,8 @@ impl Feed {
             let place =
                 message.reply.as_deref().and_then(place).ok_or("a message without a place")?;
             if place.number != self.delivered + 1 {
-                return Err(format!("{} messages were missed", place.number - self.delivered));
+                let (came, last) = (place.number, self.delivered);
+                return Err(format!("message {came} came after {last}: some were missed"));
             }
             self.delivered = place.number;
             let is_removed =

@@ -125,14 +125,14 @@ impl Follower {
         let here = here.ok_or("this relay is in no fleet")?;
         match here {
             here if here.bucket == bucket && here.revision <= last => {
-                self.state.set_missing(Vec::new());
+                self.state.set_missing(kind, Vec::new());
                 self.state.set_behind(kind, last - here.revision);
                 Ok(here)
             }
             _ => {
                 let lacking = join::unheard_of(&self.store, &self.link, self.kind).await?;
                 if !lacking.is_empty() {
-                    self.state.set_missing(lacking.clone());
+                    self.state.set_missing(kind, lacking.clone());
                     tracing::error!(
                         "the fleet's engine has lost what this relay has: {}. This relay goes on with it, and follows \
                          nobody: relay fleet push writes it to the engine, relay fleet discard gives it up",
@@ -144,7 +144,7 @@ impl Follower {
                 let position = Position { bucket, revision: 0 };
                 let new = position.clone();
                 self.blocking(move |store| store.set_position(kind, &new)).await?;
-                self.state.set_missing(Vec::new());
+                self.state.set_missing(kind, Vec::new());
                 self.state.set_behind(kind, last);
                 Ok(position)
             }

@@ -4,16 +4,22 @@
 use std::time::Duration;
 
 use async_nats::client::{Request, RequestErrorKind};
+use async_nats::connection::State as Connection;
 use async_nats::{Client, HeaderMap, Message};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::link::in_full;
 
 /// How long to wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a question is repeated that changes nothing. Electing another leader takes up to nine seconds.
+const PATIENCE: Duration = Duration::from_secs(9);
+const PAUSE: Duration = Duration::from_millis(300);
 /// Error codes of the engine.
+const UNAVAILABLE: u64 = 10_008;
 const NO_STREAM: u64 = 10_059;
 const NO_MESSAGE: u64 = 10_037;
 const WRONG_REVISION: u64 = 10_071;
@@ -46,6 +52,10 @@ impl std::fmt::Display for Trouble {
 impl Trouble {
     pub fn is_no_stream(&self) -> bool {
         matches!(self, Self::Refused { code: NO_STREAM, .. })
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::NoAnswer(_) | Self::Refused { code: UNAVAILABLE, .. })
     }
 
     pub fn is_no_message(&self) -> bool {
@@ -125,6 +135,26 @@ pub async fn ask<T: DeserializeOwned>(
     read(&send(client, format!("$JS.API.{what}"), request).await?)
 }
 
+/// Asks what changes nothing, and asks again: a stream without a leader leaves a question unanswered until it has one.
+async fn ask_again<T: DeserializeOwned>(
+    client: &Client,
+    what: &str,
+    body: &Value,
+) -> Result<T, Trouble> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask(client, what, body).await;
+        let is_passing = answer.as_ref().is_err_and(Trouble::is_passing);
+        if !is_passing
+            || Instant::now() >= end
+            || client.connection_state() != Connection::Connected
+        {
+            return answer;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 async fn send(client: &Client, subject: String, request: Request) -> Result<Message, Trouble> {
     let sent = client.send_request(subject, request.timeout(Some(TIMEOUT))).await;
     sent.map_err(|error| match error.kind() {
@@ -150,7 +180,7 @@ fn read<T: DeserializeOwned>(answer: &Message) -> Result<T, Trouble> {
 ///
 /// As [`ask`].
 pub async fn info(client: &Client, stream: &str) -> Result<Info, Trouble> {
-    ask(client, &format!("STREAM.INFO.{stream}"), &Value::Null).await
+    ask_again(client, &format!("STREAM.INFO.{stream}"), &Value::Null).await
 }
 
 /// The newest message of a subject, if there is one, from the server that decides about it.
@@ -168,7 +198,7 @@ pub async fn newest(
         message: Stored,
     }
     let body = json!({ "last_by_subj": subject });
-    match ask::<Found>(client, &format!("STREAM.MSG.GET.{stream}"), &body).await {
+    match ask_again::<Found>(client, &format!("STREAM.MSG.GET.{stream}"), &body).await {
         Ok(found) => Ok(Some(found.message)),
         Err(trouble) if trouble.is_no_message() => Ok(None),
         Err(trouble) => Err(trouble),

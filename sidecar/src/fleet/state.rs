@@ -24,6 +24,8 @@ struct Known {
     standing: Standing,
     /// How many records are still to come; a kind that was not heard of yet is missing.
     behind: HashMap<Kind, u64>,
+    /// What is here and not in the engine, in words.
+    missing: HashMap<Kind, Vec<String>>,
 }
 
 impl State {
@@ -36,7 +38,12 @@ impl State {
 
     pub fn standing(&self) -> Standing {
         let known = self.lock();
-        Standing { behind: known.behind.values().sum(), ..known.standing.clone() }
+        let missing = Kind::ALL.iter().filter_map(|kind| known.missing.get(kind)).flatten();
+        Standing {
+            behind: known.behind.values().sum(),
+            missing: missing.cloned().collect(),
+            ..known.standing.clone()
+        }
     }
 
     /// Notes whether the engine answers. Returns whether that is news.
@@ -71,8 +78,8 @@ impl State {
         self.lock().standing.untold = untold as u64;
     }
 
-    pub fn set_missing(&self, missing: Vec<String>) {
-        self.lock().standing.missing = missing;
+    pub fn set_missing(&self, kind: Kind, missing: Vec<String>) {
+        self.lock().missing.insert(kind, missing);
     }
 
     /// Returns whether that is news.
@@ -132,5 +139,15 @@ mod tests {
             state.set_behind(Kind::Dkim, 0);
         };
         tokio::join!(state.caught_up(), later);
+    }
+
+    #[test]
+    fn what_is_missing_of_one_kind_says_nothing_of_the_other() {
+        let state = State::new("a");
+        state.set_missing(Kind::Users, vec!["user alice".to_owned()]);
+        state.set_missing(Kind::Dkim, Vec::new());
+        assert_eq!(state.standing().missing, ["user alice"]);
+        state.set_missing(Kind::Users, Vec::new());
+        assert!(!state.standing().is_apart());
     }
 }
