@@ -125,8 +125,8 @@ impl Bucket {
 
     /// Asks for more copies, where the cluster has grown since the bucket was made.
     pub async fn add_replicas(self, client: &Client, info: &Info) {
-        // A server that is alone takes any number, and has one.
-        if info.cluster.is_none() {
+        // A server that is alone takes any number, and after a restart refuses to open what has more than one.
+        if !info.is_in_cluster() {
             return;
         }
         for replicas in REPLICAS.into_iter().filter(|replicas| *replicas > info.replicas()) {

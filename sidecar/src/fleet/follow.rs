@@ -1,19 +1,19 @@
 //! Copies the fleet's records into the database, from where it stopped the last time.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::buckets::Bucket;
+use super::engine::newest;
 use super::feed::{Feed, Item};
 use super::jetstream::{self, Info};
 use super::join;
 use super::link::Link;
 use super::state::State;
 use super::watch::PAUSE;
-use crate::store::shared::{Applied, Kind, Position, Record};
+use crate::store::shared::{Applied, Difference, Kind, Position, Record, Roll};
 use crate::store::{StoreError, UserStore};
 
 /// Records that are written in one transaction.
@@ -188,9 +188,18 @@ impl Follower {
             there = messages,
             "the fleet's records are compared with those here"
         );
-        let there = self.revisions(messages).await?;
-        let (removed, has_all) =
-            self.blocking(move |store| store.retain_revisions(kind, &there, last)).await?;
+        let there = self.roll(messages).await?;
+        let found = self.blocking(move |store| store.compare(kind, &there, last)).await?;
+        let Difference { strangers, mut has_all } = found;
+        let mut gone = Vec::new();
+        for record in strangers {
+            // The server that told of all may be behind the one that decides.
+            match newest(&self.link, kind, &record.key).await.map_err(|error| error.to_string())? {
+                None => gone.push(record),
+                Some(_) => has_all = false,
+            }
+        }
+        let removed = self.blocking(move |store| store.forget(kind, &gone)).await?;
         if !removed.is_empty() {
             tracing::warn!(
                 kind = kind.name(), removed = %join::some(&removed),
@@ -204,18 +213,20 @@ impl Follower {
         Ok(has_all)
     }
 
-    /// The revisions of all records that the engine has.
-    async fn revisions(&self, expected: u64) -> Result<HashSet<u64>, String> {
+    /// All keys that the engine has, and their revisions.
+    async fn roll(&self, expected: u64) -> Result<Roll, String> {
         let mut feed = self.feed(0, true).await?;
-        let mut found = HashSet::new();
-        while (found.len() as u64) < expected {
-            let place = feed.next().await?.place;
-            found.insert(place.revision);
-            if place.pending == 0 {
+        let mut roll = Roll::default();
+        while (roll.len() as u64) < expected {
+            let item = feed.next().await?;
+            if let Some(key) = &item.key {
+                roll.insert(key, item.place.revision);
+            }
+            if item.place.pending == 0 {
                 break;
             }
         }
-        Ok(found)
+        Ok(roll)
     }
 
     /// Works on the database on a thread that may wait.

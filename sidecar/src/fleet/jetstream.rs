@@ -79,8 +79,8 @@ pub struct Info {
     /// Tells it from another one of the same name.
     pub created: String,
     pub state: State,
-    /// Missing where a server is alone.
-    pub cluster: Option<Value>,
+    /// Missing where a server is alone, or without a name.
+    cluster: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -90,6 +90,10 @@ pub struct State {
 }
 
 impl Info {
+    pub fn is_in_cluster(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.get("name").is_some())
+    }
+
     pub fn replicas(&self) -> u64 {
         self.config.get("num_replicas").and_then(Value::as_u64).unwrap_or(1)
     }
@@ -241,3 +245,26 @@ pub async fn write(client: &Client, writing: Writing) -> Result<u64, Trouble> {
 /// A value in JSON that any answer may have.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Anything {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_alone_is_no_cluster_whatever_its_version() {
+        let info = |cluster: Value| {
+            let mut info = json!({
+                "config": {"num_replicas": 1},
+                "created": "2026-11-25T12:00:00Z",
+                "state": {"messages": 0, "last_seq": 0},
+            });
+            if let Some(info) = info.as_object_mut().filter(|_| !cluster.is_null()) {
+                info.insert("cluster".to_owned(), cluster);
+            }
+            serde_json::from_value::<Info>(info).unwrap()
+        };
+        assert!(!info(Value::Null).is_in_cluster(), "2.9");
+        assert!(!info(json!({ "leader": "nats0" })).is_in_cluster(), "2.10");
+        assert!(info(json!({ "name": "fleet", "leader": "nats0" })).is_in_cluster());
+    }
+}

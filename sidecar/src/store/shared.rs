@@ -6,12 +6,14 @@
 
 mod changes;
 mod replica;
+mod roll;
 mod suspensions;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use replica::{Applied, Position};
+pub use roll::{Difference, Roll};
 pub use suspensions::Suspension;
 
 /// A kind of record that a fleet shares.

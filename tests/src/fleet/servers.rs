@@ -13,7 +13,7 @@ use crate::authority::Authority;
 use crate::evidence::Evidence;
 use crate::namespace::Namespace;
 use crate::process::{Process, signal};
-use crate::requirements::program;
+use crate::requirements::tool;
 use crate::wait;
 
 /// Files in the evidence's folder: whom to trust, and the seed of the only login.
@@ -90,7 +90,7 @@ impl Servers {
 
     pub fn start_one(&mut self, number: usize) -> Result<()> {
         let server = self.all.get_mut(number).context("no such server")?;
-        let program = program("/usr/sbin/nats-server")?;
+        let program = tool("nats/nats-server")?;
         let mut command = server.namespace.command(&program.to_string_lossy());
         command.arg("--config").arg(&server.configuration);
         server.process = Some(Process::spawn(&mut command, &server.log)?);

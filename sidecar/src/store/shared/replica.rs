@@ -1,7 +1,5 @@
 //! The replica: records as they come from the engine, their revisions, and how far it has followed.
 
-use std::collections::HashSet;
-
 use heed::{RoTxn, RwTxn};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -210,43 +208,6 @@ impl UserStore {
         Ok(value.and_then(revision).unwrap_or(0))
     }
 
-    /// How many records and marks of removed ones are known: as many as the engine's bucket has.
-    pub fn known_revisions(&self, kind: Kind) -> Result<u64, StoreError> {
-        let txn = self.env.read_txn().map_err(|error| self.failed(error))?;
-        self.revisions(kind).len(&txn).map_err(|error| self.failed(error))
-    }
-
-    /// Removes the records that the engine no longer has: those up to `last` whose revisions are not among `there`.
-    /// Returns their keys, and whether all of `there` are here.
-    pub fn retain_revisions(
-        &self,
-        kind: Kind,
-        there: &HashSet<u64>,
-        last: u64,
-    ) -> Result<(Vec<String>, bool), StoreError> {
-        let mut txn = self.env.write_txn().map_err(|error| self.failed(error))?;
-        let (mut gone, mut found) = (Vec::new(), 0);
-        for entry in self.revisions(kind).iter(&txn).map_err(|error| self.failed(error))? {
-            let (key, value) = entry.map_err(|error| self.failed(error))?;
-            match revision(value) {
-                Some(revision) if there.contains(&revision) => found += 1,
-                Some(revision) if revision > last => {}
-                Some(_) | None => gone.push(key.to_owned()),
-            }
-        }
-        let mut removed = Vec::new();
-        for key in gone {
-            let present = self.records(kind).get(&txn, &key).map_err(|error| self.failed(error))?;
-            if present.is_some() {
-                removed.push(String::from_utf8_lossy(&key).replace('\0', "/"));
-            }
-            self.delete_record(&mut txn, kind, &key)?;
-            self.revisions(kind).delete(&mut txn, &key).map_err(|error| self.failed(error))?;
-        }
-        txn.commit().map_err(|error| self.failed(error))?;
-        Ok((removed, found == there.len()))
-    }
-
     /// Up to `most` records in the order of their keys, those after `after`, as the engine would have them.
     pub fn records_after(
         &self,
@@ -275,7 +236,7 @@ impl UserStore {
         }
     }
 
-    fn revisions(&self, kind: Kind) -> &Table {
+    pub(super) fn revisions(&self, kind: Kind) -> &Table {
         match kind {
             Kind::Users => &self.user_revisions,
             Kind::Dkim => &self.dkim_revisions,
@@ -295,6 +256,6 @@ fn check(kind: Kind, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
     }
 }
 
-fn revision(value: &[u8]) -> Option<u64> {
+pub(super) fn revision(value: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*value.first_chunk()?))
 }

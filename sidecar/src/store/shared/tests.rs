@@ -193,11 +193,28 @@ fn what_the_engine_has_no_more_is_removed_and_what_is_missing_is_told() {
         record("dave", &user("x"), 9),
     ];
     store.apply(Kind::Users, &all, Some(&position(9))).unwrap();
-    let (gone, has_all) = store.retain_revisions(Kind::Users, &[2].into(), 8).unwrap();
-    assert_eq!((gone, has_all), (vec!["alice".to_owned()], true));
-    assert_eq!(note_of(&store, "dave").as_deref(), Some("x"), "it came after the look");
-    let (_, has_all) = store.retain_revisions(Kind::Users, &[2, 5, 9].into(), 9).unwrap();
-    assert!(!has_all, "revision 5 is not here");
+    let roll = |known: &[(&str, u64)]| {
+        let mut roll = Roll::default();
+        known.iter().for_each(|(key, revision)| roll.insert(key.as_bytes(), *revision));
+        roll
+    };
+    let keys =
+        |strangers: &[Record]| strangers.iter().map(|one| one.key.clone()).collect::<Vec<_>>();
+    let found = store.compare(Kind::Users, &roll(&[("bob", 2)]), 8).unwrap();
+    assert_eq!(keys(&found.strangers), [b"alice".to_vec(), b"carol".to_vec()]);
+    assert!(found.has_all, "dave came after the look");
+    // What somebody changed meanwhile is no stranger, and there is more to come.
+    let changed = store.compare(Kind::Users, &roll(&[("bob", 7), ("alice", 1)]), 8).unwrap();
+    assert_eq!((keys(&changed.strangers), changed.has_all), (vec![b"carol".to_vec()], false));
+    let more = store.compare(Kind::Users, &roll(&[("bob", 2), ("erin", 5)]), 8).unwrap();
+    assert!(!more.has_all, "erin is not here");
+    store.apply(Kind::Users, &[record("alice", &user("y"), 10)], None).unwrap();
+    assert!(store.forget(Kind::Users, &found.strangers).unwrap().is_empty(), "alice is back");
+    assert_eq!(note_of(&store, "alice").as_deref(), Some("y"));
+    let found = store.compare(Kind::Users, &roll(&[("bob", 2)]), 10).unwrap();
+    let gone = store.forget(Kind::Users, &found.strangers).unwrap();
+    assert_eq!(gone, ["alice", "dave"]);
+    assert_eq!(store.known_revisions(Kind::Users).unwrap(), 1);
 }
 
 #[test]
