@@ -13,9 +13,9 @@ use super::jetstream::{self, Anything};
 use super::link::in_full;
 
 /// How often the engine says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long it may say nothing.
-const SILENCE: Duration = Duration::from_secs(12);
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long it may say nothing. One server sends all, and may be dead while the connection is to another.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long the engine keeps a consumer that nobody hears.
 const KEPT: Duration = Duration::from_secs(30);
 const OPERATION: &str = "KV-Operation";

@@ -27,6 +27,9 @@ const COMPARE_FIRST: Duration = Duration::from_secs(2);
 /// How long a relay that has what the engine lacks waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
+/// What goes wrong again sooner is not said again.
+const SAID_ONCE: Duration = Duration::from_secs(60);
+
 /// Follows one kind of record.
 #[derive(Debug, Clone)]
 pub struct Follower {
@@ -43,8 +46,9 @@ impl Follower {
         if let Ok(damaged) = self.blocking(move |store| store.damaged_records(kind)).await {
             self.state.note(kind, &damaged, &[]);
         }
+        let mut said = String::new();
         loop {
-            let connection = self.link.connected().await;
+            let (connection, began) = (self.link.connected().await, Instant::now());
             let followed = tokio::select! {
                 followed = self.follow(connection) => followed,
                 () = self.link.lost(connection) => Ok(()),
@@ -57,12 +61,16 @@ impl Follower {
                 );
                 return;
             }
-            if let Err(error) = followed {
+            // An outage says so once.
+            if let Err(error) = followed
+                && (error != said || began.elapsed() > SAID_ONCE)
+            {
                 tracing::warn!(
                     kind = self.kind.name(),
                     error,
                     "the fleet cannot be followed; trying again"
                 );
+                said = error;
             }
             tokio::time::sleep(PAUSE).await;
         }
