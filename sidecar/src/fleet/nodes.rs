@@ -39,6 +39,15 @@ pub struct Node {
     pub seen: u64,
 }
 
+/// Whether a version of nats-server is older than 2.10. What cannot be read is not.
+fn is_too_old(version: &str) -> bool {
+    let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) => (major, minor) < (2, 10),
+        _ => false,
+    }
+}
+
 /// Says that this relay is there until the process stops.
 pub async fn tell(link: Link, store: UserStore, state: State, stopping: CancellationToken) {
     let run = getrandom::u64().unwrap_or_else(|_| now());
@@ -46,7 +55,15 @@ pub async fn tell(link: Link, store: UserStore, state: State, stopping: Cancella
         let connected = link.is_connected();
         if state.set_connected(connected) {
             if connected {
-                tracing::info!("the fleet's engine answers");
+                let version = link.client.server_info().version;
+                tracing::info!(version, "the fleet's engine answers");
+                if is_too_old(&version) {
+                    tracing::warn!(
+                        version,
+                        "this version of nats-server may keep, after a partition, a change that nobody confirmed: update it \
+                         to 2.10 or later"
+                    );
+                }
             } else {
                 tracing::warn!(
                     "the fleet's engine is away: logins and mail go on with what is here, this relay counts alone, and \
@@ -169,4 +186,25 @@ pub async fn forget(link: &Link, name: &str) -> Result<(), String> {
     let purge = format!("STREAM.PURGE.{}", Bucket::Nodes.stream());
     let purged = jetstream::ask::<Anything>(&link.client, &purge, &body).await;
     purged.map(drop).map_err(|trouble| trouble.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_before_2_10_is_too_old_and_a_strange_one_is_not() {
+        for (version, expected) in [
+            ("2.9.10", true),
+            ("1.4.1", true),
+            ("2.10.0", false),
+            ("2.10.27", false),
+            ("2.12.0-RC.1", false),
+            ("3.0.0", false),
+            ("", false),
+            ("main", false),
+        ] {
+            assert_eq!(is_too_old(version), expected, "{version}");
+        }
+    }
 }
