@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use relay_tests::wait;
 
 use crate::command::{docker, output_of};
-use crate::stack::{Stack, with_a_checkout, with_a_stack};
+use crate::stack::{DELIVERY, Stack, with_a_checkout, with_a_stack};
 
 const MESSAGES: usize = 3;
 const ALICE: (&str, &str) = ("alice", "canary-of-alice-4711");
@@ -24,6 +25,12 @@ fn users_keys_counters_certificate_and_waiting_mail_come_along() -> Result<()> {
             ensure!(accepted, "{said}");
         }
         let certificate = certificate(old)?;
+        let used = format!("100/day: {MESSAGES} used");
+        let show = ["relay", "user", "show", ALICE.0];
+        // What is counted is in the database within a second.
+        wait::until("what was sent to be in the database", DELIVERY, || {
+            old.exec("sidecar", &show).ok()?.contains(&used).then_some(())
+        })?;
         let backup = ["exec", "-T", "sidecar", "relay", "backup", "-"];
         let backup = old.compose(&backup, b"")?;
         old.compose(&["stop"], b"")?;
@@ -38,8 +45,8 @@ fn users_keys_counters_certificate_and_waiting_mail_come_along() -> Result<()> {
 
             assert_eq!(new.arrived(MESSAGES)?.len(), MESSAGES);
             assert_eq!(new.exec("sidecar", &["relay", "dkim", "list"])?, keys);
-            let shown = new.exec("sidecar", &["relay", "user", "show", ALICE.0])?;
-            ensure!(shown.contains(&format!("100/day: {MESSAGES} used")), "{shown}");
+            let shown = new.exec("sidecar", &show)?;
+            ensure!(shown.contains(&used), "{shown}");
             ensure!(self::certificate(new)? == certificate, "clients have pinned another one");
             let (accepted, said) = new.swaks(&["--to", "bob@example.net"], ALICE, 465)?;
             ensure!(accepted, "{said}");
