@@ -1,9 +1,10 @@
 //! The messages of a stream in order, from some revision on: an ephemeral consumer of the engine's that pushes them, with
-//! heartbeats and flow control. Whatever is missed ends it, and whoever reads begins again from the revision it has.
+//! heartbeats, and acknowledgements that bound what is on its way. Whatever is missed ends it, and whoever reads begins again
+//! from the revision it has.
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::StreamExt as _;
@@ -16,6 +17,12 @@ use super::link::in_full;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long it may say nothing. One server sends all, and may be dead while the connection is to another.
 const SILENCE: Duration = Duration::from_secs(5);
+/// Messages on their way at the most: they are in memory here. Without that the engine sends 32 MB ahead.
+const AHEAD: u64 = 4_000;
+/// So often the engine is told that messages were read.
+const TOLD_EVERY: u64 = 1_000;
+/// The engine says of a message that was not acknowledged for so long that it gave up. Most never are.
+const ACK_WAIT: Duration = Duration::from_secs(24 * 3_600);
 /// How long the engine keeps a consumer that nobody hears.
 const KEPT: Duration = Duration::from_secs(30);
 const OPERATION: &str = "KV-Operation";
@@ -51,6 +58,10 @@ pub struct Feed {
     messages: Subscriber,
     /// How many were delivered.
     delivered: u64,
+    /// Up to which the engine knows that they were read.
+    told: u64,
+    /// Where to tell it.
+    last_reply: Option<Subject>,
 }
 
 impl Feed {
@@ -75,7 +86,9 @@ impl Feed {
                 "deliver_subject": inbox,
                 "deliver_policy": "by_start_sequence",
                 "opt_start_seq": first.max(1),
-                "ack_policy": "none",
+                "ack_policy": "all",
+                "max_ack_pending": AHEAD,
+                "ack_wait": nanoseconds(ACK_WAIT),
                 "replay_policy": "instant",
                 "max_deliver": 1,
                 "flow_control": true,
@@ -89,7 +102,14 @@ impl Feed {
         let create = format!("CONSUMER.CREATE.{stream}");
         let made = jetstream::ask::<Anything>(client, &create, &consumer).await;
         made.map_err(|trouble| trouble.to_string())?;
-        Ok(Self { client: client.clone(), bucket, messages, delivered: 0 })
+        Ok(Self {
+            client: client.clone(),
+            bucket,
+            messages,
+            delivered: 0,
+            told: 0,
+            last_reply: None,
+        })
     }
 
     /// The next one. May be given up at any point.
@@ -98,6 +118,14 @@ impl Feed {
     ///
     /// In words, when something was missed or the engine is silent.
     pub async fn next(&mut self) -> Result<Item, String> {
+        // Before one is taken, which must not get lost while this is given up.
+        if let Some(reply) =
+            self.last_reply.clone().filter(|_| self.delivered - self.told >= TOLD_EVERY)
+        {
+            let said = self.client.publish(reply, "+ACK".into()).await;
+            said.map_err(|error| in_full(&error))?;
+            self.told = self.delivered;
+        }
         loop {
             let next = timeout(SILENCE, self.messages.next()).await;
             let message =
@@ -113,6 +141,7 @@ impl Feed {
                 return Err(format!("message {came} came after {last}: some were missed"));
             }
             self.delivered = place.number;
+            self.last_reply = message.reply;
             let is_removed =
                 message.headers.as_ref().is_some_and(|headers| headers.get(OPERATION).is_some());
             let value = (!is_removed).then(|| message.payload.to_vec());
