@@ -99,7 +99,10 @@ impl Bucket {
     /// In words, when the engine does not answer or refuses.
     pub async fn open(self, client: &Client) -> Result<Info, String> {
         let missing = match jetstream::info(client, &self.stream()).await {
-            Ok(info) => return Ok(info),
+            Ok(info) => {
+                self.add_replicas(client, &info).await;
+                return Ok(info);
+            }
             Err(trouble) => trouble,
         };
         if !missing.is_no_stream() {
@@ -123,8 +126,9 @@ impl Bucket {
         Err(format!("the fleet's bucket {} cannot be made", self.name()))
     }
 
-    /// Asks for more copies, where the cluster has grown since the bucket was made.
-    pub async fn add_replicas(self, client: &Client, info: &Info) {
+    /// Asks for more copies, where the cluster has grown since the bucket was made: when all start together, the first relay
+    /// finds one server.
+    async fn add_replicas(self, client: &Client, info: &Info) {
         // A server that is alone takes any number, and after a restart refuses to open what has more than one.
         if !info.is_in_cluster() {
             return;
@@ -135,13 +139,14 @@ impl Bucket {
                 config.insert("num_replicas".to_owned(), replicas.into());
             }
             let update = format!("STREAM.UPDATE.{}", self.stream());
-            if jetstream::ask::<Info>(client, &update, &config).await.is_ok() {
-                tracing::info!(
-                    bucket = self.name(),
-                    replicas,
-                    "bucket of the fleet has more copies"
-                );
-                return;
+            match jetstream::ask::<Info>(client, &update, &config).await {
+                Ok(_) => {
+                    let bucket = self.name();
+                    tracing::info!(bucket, replicas, "bucket of the fleet has more copies");
+                    return;
+                }
+                Err(Trouble::Refused { .. }) => {}
+                Err(_) => return,
             }
         }
     }

@@ -50,7 +50,7 @@ impl Follower {
         loop {
             let (connection, began) = (self.link.connected().await, Instant::now());
             let followed = tokio::select! {
-                followed = self.follow(connection) => followed,
+                followed = self.follow() => followed,
                 () = self.link.lost(connection) => Ok(()),
                 () = stopping.cancelled() => return,
             };
@@ -81,11 +81,8 @@ impl Follower {
     }
 
     /// As long as there is a connection.
-    async fn follow(&self, connection: u64) -> Result<(), String> {
+    async fn follow(&self) -> Result<(), String> {
         let info = self.bucket().open(&self.link.client).await?;
-        if connection == 1 {
-            self.bucket().add_replicas(&self.link.client, &info).await;
-        }
         let mut position = self.position(info).await?;
         let mut feed = self.feed(position.revision + 1, false).await?;
         let (mut compare, mut before) = (Instant::now() + COMPARE_FIRST, None);
