@@ -42,8 +42,7 @@ pub async fn tell(
         let block = Block { address, until, node: node.to_string() };
         let subject = Bucket::Blocked.subject(address.to_string().as_bytes());
         let payload = serde_json::to_vec(&block).unwrap_or_default();
-        let writing = Writing { subject, payload, header: None, expected: None };
-        drop(jetstream::write(&link.client, writing).await);
+        drop(jetstream::write(&link.client, Writing::over(subject, payload)).await);
     }
 }
 

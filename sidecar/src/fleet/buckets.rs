@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::jetstream::{self, Info, Trouble};
 use crate::store::shared::Kind;
 
+/// Says in a message that the key was removed, as NATS's tools do.
+pub const OPERATION: &str = "KV-Operation";
+
 /// What the fleet shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bucket {

@@ -8,14 +8,11 @@ use base64::prelude::BASE64_STANDARD;
 use tokio::runtime::{Handle, Runtime};
 use zeroize::Zeroizing;
 
-use super::buckets::Bucket;
+use super::buckets::{Bucket, OPERATION};
 use super::jetstream::{self, Stored, Trouble, Writing};
 use super::link::Link;
 use crate::config::FleetConfig;
 use crate::store::shared::{Change, Engine, EngineError, Kind, Record};
-
-/// Says in a message that the key was removed, as NATS's tools do.
-const OPERATION: &str = "KV-Operation";
 
 /// The engine for threads that may wait: those of the blocking pool, and commands.
 #[derive(Debug)]

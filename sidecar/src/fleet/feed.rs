@@ -5,12 +5,13 @@
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::StreamExt as _;
 
-use super::buckets::Bucket;
-use super::jetstream::{self, Anything};
+use super::buckets::{Bucket, OPERATION};
+use super::jetstream;
 use super::link::in_full;
 
 /// How often the engine says that it is there.
@@ -25,7 +26,6 @@ const TOLD_EVERY: u64 = 1_000;
 const ACK_WAIT: Duration = Duration::from_secs(24 * 3_600);
 /// How long the engine keeps a consumer that nobody hears.
 const KEPT: Duration = Duration::from_secs(30);
-const OPERATION: &str = "KV-Operation";
 const STALLED: &str = "Nats-Consumer-Stalled";
 const LAST_DELIVERED: &str = "Nats-Last-Consumer";
 
@@ -100,7 +100,7 @@ impl Feed {
             },
         });
         let create = format!("CONSUMER.CREATE.{stream}");
-        let made = jetstream::ask::<Anything>(client, &create, &consumer).await;
+        let made = jetstream::ask::<IgnoredAny>(client, &create, &consumer).await;
         made.map_err(|trouble| trouble.to_string())?;
         Ok(Self {
             client: client.clone(),

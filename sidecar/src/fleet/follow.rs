@@ -13,7 +13,7 @@ use super::join;
 use super::link::Link;
 use super::state::State;
 use super::watch::PAUSE;
-use crate::store::shared::{Applied, Difference, Kind, Position, Record, Roll};
+use crate::store::shared::{Applied, Difference, Kind, Position, Record, Roll, name_of};
 use crate::store::{StoreError, UserStore};
 
 /// Records that are written in one transaction.
@@ -169,7 +169,11 @@ impl Follower {
                 });
             }
         }
-        let (kind, at, names) = (self.kind, position.clone(), names(&records));
+        let (kind, at, names) = (
+            self.kind,
+            position.clone(),
+            records.iter().map(|record| name_of(&record.key)).collect::<Vec<_>>(),
+        );
         let applied = self.blocking(move |store| store.apply(kind, &records, Some(&at))).await?;
         let Applied { damaged, newer, .. } = applied;
         self.state.note(kind, &damaged, &newer);
@@ -243,9 +247,4 @@ impl Follower {
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
-}
-
-fn names(records: &[Record]) -> Vec<String> {
-    let names = records.iter().map(|record| String::from_utf8_lossy(&record.key));
-    names.map(|name| name.replace('\0', "/")).collect()
 }

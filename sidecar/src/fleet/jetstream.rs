@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_nats::client::{Request, RequestErrorKind};
 use async_nats::connection::State as Connection;
 use async_nats::{Client, HeaderMap, Message};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -220,6 +220,13 @@ pub struct Writing {
     pub expected: Option<u64>,
 }
 
+impl Writing {
+    /// Whatever the subject has so far.
+    pub fn over(subject: String, payload: Vec<u8>) -> Self {
+        Self { subject, payload, header: None, expected: None }
+    }
+}
+
 /// Writes a message, and returns its revision.
 ///
 /// # Errors
@@ -241,10 +248,6 @@ pub async fn write(client: &Client, writing: Writing) -> Result<u64, Trouble> {
     let answer = send(client, writing.subject, request).await?;
     read::<Taken>(&answer).map(|taken| taken.seq)
 }
-
-/// A value in JSON that any answer may have.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Anything {}
 
 #[cfg(test)]
 mod tests {

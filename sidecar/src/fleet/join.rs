@@ -8,7 +8,7 @@ use super::buckets::Bucket;
 use super::engine::{newest, write};
 use super::link::Link;
 use crate::store::UserStore;
-use crate::store::shared::{Change, Kind, Position, Record};
+use crate::store::shared::{Change, Kind, Position, Record, name_of};
 
 /// Records that are asked for or written side by side.
 const AT_A_TIME: usize = 256;
@@ -175,9 +175,8 @@ impl Pushed {
     }
 }
 
-/// What the engine has under the names of these records.
+/// What the engine has under the names of these records. The bucket must be there: whoever asks has opened it.
 async fn there(link: &Link, kind: Kind, records: &[Record]) -> Result<Vec<Option<Record>>, String> {
-    Bucket::Records(kind).open(&link.client).await?;
     let mut asking = tokio::task::JoinSet::new();
     for (position, record) in records.iter().enumerate() {
         let (link, key) = (link.clone(), record.key.clone());
@@ -212,7 +211,7 @@ impl<'a> Pieces<'a> {
 }
 
 fn in_words(kind: Kind, key: &[u8]) -> String {
-    let name = String::from_utf8_lossy(key).replace('\0', "/");
+    let name = name_of(key);
     match kind {
         Kind::Users => format!("user {name}"),
         Kind::Dkim => format!("DKIM key {name}"),

@@ -10,8 +10,6 @@ use tokio::sync::watch;
 use crate::config::FleetConfig;
 use crate::config::fleet::Credentials;
 
-/// How long to wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(3);
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// An engine that is frozen answers no pings; two that are missed end the connection.
@@ -106,7 +104,6 @@ fn options(config: &FleetConfig) -> Result<ConnectOptions, String> {
     let mut options = options
         .name(&config.node)
         .connection_timeout(CONNECT_TIMEOUT)
-        .request_timeout(Some(TIMEOUT))
         .ping_interval(PING_EVERY)
         .max_reconnects(None)
         .reconnect_delay_callback(|attempts| {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::buckets::Bucket;
 use super::feed::{Feed, Item};
-use super::jetstream::{self, Anything, Writing};
+use super::jetstream::{self, Writing};
 use super::link::Link;
 use super::state::State;
 use super::watch;
@@ -109,8 +110,7 @@ async fn say(link: &Link, node: &Node) {
     let subject = Bucket::Nodes.subject(node.name.as_bytes());
     let payload = serde_json::to_vec(node).unwrap_or_default();
     // Said again in a few seconds.
-    let writing = Writing { subject, payload, header: None, expected: None };
-    drop(jetstream::write(&link.client, writing).await);
+    drop(jetstream::write(&link.client, Writing::over(subject, payload)).await);
 }
 
 /// Looks for another relay of the same name until the process stops: both would overwrite what the other counts.
@@ -184,7 +184,7 @@ pub async fn list(link: &Link) -> Result<(Vec<Node>, [u64; 2]), String> {
 pub async fn forget(link: &Link, name: &str) -> Result<(), String> {
     let body = json!({ "filter": Bucket::Nodes.subject(name.as_bytes()) });
     let purge = format!("STREAM.PURGE.{}", Bucket::Nodes.stream());
-    let purged = jetstream::ask::<Anything>(&link.client, &purge, &body).await;
+    let purged = jetstream::ask::<IgnoredAny>(&link.client, &purge, &body).await;
     purged.map(drop).map_err(|trouble| trouble.to_string())
 }
 

@@ -91,8 +91,7 @@ impl Counting {
     async fn write(&self, pages: &[Written]) -> Result<(), Trouble> {
         for (page, text) in pages {
             let subject = Bucket::Usage.subject(format!("{}/{page}", self.node).as_bytes());
-            let writing = Writing { subject, payload: text.clone(), header: None, expected: None };
-            jetstream::write(&self.link.client, writing).await?;
+            jetstream::write(&self.link.client, Writing::over(subject, text.clone())).await?;
         }
         Ok(())
     }

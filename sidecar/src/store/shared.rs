@@ -35,6 +35,11 @@ impl Kind {
     }
 }
 
+/// A record's key as people read it: a user's name, or a domain and a selector with a slash between them.
+pub fn name_of(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).replace('\0', "/")
+}
+
 /// A record as the engine has it. Without a value it is the mark of one that was removed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {

@@ -11,10 +11,10 @@ use relay_tests::wait;
 
 const PASSWORD: &str = "correct horse battery";
 
-/// For how long it is cut; `RELAY_TEST_FLEET_CUT` is another time in seconds.
 /// How long two sites may take to agree, on a machine that does other things.
 const HEALED: Duration = Duration::from_secs(60);
 
+/// For how long it is cut; `RELAY_TEST_FLEET_CUT` is another time in seconds.
 fn cut_for() -> Result<Duration> {
     match std::env::var("RELAY_TEST_FLEET_CUT") {
         Ok(seconds) => Ok(Duration::from_secs(seconds.parse().context("RELAY_TEST_FLEET_CUT")?)),

@@ -4,7 +4,7 @@ use heed::{RoTxn, RwTxn};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Kind, Record};
+use super::{Kind, Record, name_of};
 use crate::dkim::key::KeyRecord;
 use crate::limits::account::AccountKey;
 use crate::store::records::decode;
@@ -128,7 +128,7 @@ impl UserStore {
         record: &Record,
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
-        let name = || String::from_utf8_lossy(&record.key).replace('\0', "/");
+        let name = || name_of(&record.key);
         // Whatever it is, whoever writes this record next has to know that this one was there.
         let revision = record.revision.to_be_bytes();
         let noted = self.revisions(kind).put(txn, &record.key, &revision);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::replica::revision;
-use super::{Kind, Record};
+use super::{Kind, Record, name_of};
 use crate::store::{StoreError, UserStore};
 
 /// The keys that the engine has, each with its revision: 16 bytes for one, whatever its length. Two keys in 2^64 look alike.
@@ -74,7 +74,7 @@ impl UserStore {
             }
             let present = self.records(kind).get(&txn, key).map_err(|error| self.failed(error))?;
             if present.is_some() {
-                removed.push(String::from_utf8_lossy(key).replace('\0', "/"));
+                removed.push(name_of(key));
             }
             self.delete_record(&mut txn, kind, key)?;
             self.revisions(kind).delete(&mut txn, key).map_err(|error| self.failed(error))?;
