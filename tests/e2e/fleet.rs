@@ -2,6 +2,7 @@
 
 mod backups;
 mod cost;
+mod engine;
 mod far_away;
 mod joining;
 mod limits;

@@ -1,5 +1,6 @@
 //! A fleet's world: two sites with a line between them, NATS servers, and relays that share them.
 
+pub mod jwt;
 pub mod network;
 pub mod servers;
 pub mod slow_line;

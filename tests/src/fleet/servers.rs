@@ -88,6 +88,11 @@ impl Servers {
         Ok(self.all.get(number).context("no such server")?.address.clone())
     }
 
+    /// The file that a server is configured by.
+    pub fn configuration(&self, number: usize) -> Result<PathBuf> {
+        Ok(self.all.get(number).context("no such server")?.configuration.clone())
+    }
+
     pub fn start_one(&mut self, number: usize) -> Result<()> {
         let server = self.all.get_mut(number).context("no such server")?;
         let program = tool("nats/nats-server")?;
