@@ -3,10 +3,13 @@
 //! Guarantee: once bound, a listener never ends because of an accept error. Too few descriptors or
 //! a client that hung up early costs a pause, not the service.
 
+mod socket;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,12 +17,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
-use tokio_util::either::Either;
 use tokio_util::sync::PollSemaphore;
 
+use self::socket::{ListeningSocket, Stream};
 use crate::labels::Label;
 use crate::service::{Service, ServiceMetrics};
 
@@ -104,18 +107,12 @@ pub enum BindError {
 /// A bound socket of one service.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
+    socket: ListeningSocket,
     service: Service,
     metrics: ServiceMetrics,
     permits: PollSemaphore,
     permit: Option<OwnedSemaphorePermit>,
     pause: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Unix(UnixListener),
-    Tcp(TcpListener),
 }
 
 impl Listener {
@@ -138,12 +135,18 @@ impl Listener {
         let socket = match endpoint {
             Endpoint::Unix(path) if UnixStream::connect(path).await.is_ok() => return Err(in_use()),
             Endpoint::Unix(path) => {
-                Socket::Unix(bind_unix(path, |path| UnixListener::bind(path)).map_err(failed)?)
+                let socket = bind_unix(path, |path| net::UnixListener::bind(path));
+                let socket =
+                    socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+                socket.and_then(|socket| ListeningSocket::new(socket.into(), false))
             }
             Endpoint::Inet(address) => {
-                Socket::Tcp(TcpListener::bind(address.as_str()).await.map_err(failed)?)
+                let socket = TcpListener::bind(address.as_str()).await;
+                let socket = socket.and_then(TcpListener::into_std);
+                socket.and_then(|socket| ListeningSocket::new(socket.into(), true))
             }
         };
+        let socket = socket.map_err(failed)?;
         let permits = PollSemaphore::new(std::sync::Arc::new(Semaphore::new(MAX_CONNECTIONS)));
         let metrics = metrics.clone();
         Ok(Self { socket, service, metrics, permits, permit: None, pause: None })
@@ -186,22 +189,6 @@ impl Listener {
     }
 }
 
-impl Socket {
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        match self {
-            Self::Unix(listener) => {
-                listener.poll_accept(cx).map_ok(|(stream, _)| Either::Left(stream))
-            }
-            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
-                // Without it each answer waits 40 ms for the peer's delayed acknowledgement. The
-                // option cannot fail on a connected TCP socket, and is only about speed.
-                drop(stream.set_nodelay(true));
-                Either::Right(stream)
-            }),
-        }
-    }
-}
-
 /// Binds under another name and renames over the old file, so that a peer never finds none.
 ///
 /// # Errors
@@ -220,8 +207,6 @@ pub fn bind_unix<S>(path: &Path, bind: impl Fn(&Path) -> io::Result<S>) -> io::R
     std::fs::rename(&temporary, path)?;
     Ok(socket)
 }
-
-type Stream = Either<UnixStream, TcpStream>;
 
 /// An accepted connection; it is counted as open until it is dropped.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! A client of the milter that says what Postfix says, for tests that count messages and need no Postfix.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+
+use crate::wait;
 
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -16,9 +18,9 @@ pub fn session(socket: &Path, message: &[u8]) -> Result<u8> {
     stream.set_read_timeout(Some(ANSWER))?;
     let offer = [6_u32, 0x1ff, 0x1f_ffff].map(u32::to_be_bytes).concat();
     stream.write_all(&packet(b'O', &offer))?;
-    ensure!(answer(&mut stream)? == b'O', "no negotiation");
+    ensure!(answer(&stream)? == b'O', "no negotiation");
     stream.write_all(message)?;
-    let reply = answer(&mut stream)?;
+    let reply = answer(&stream)?;
     stream.write_all(&packet(b'Q', b""))?;
     Ok(reply)
 }
@@ -40,11 +42,14 @@ pub fn message(macros: &str, sender: &str) -> Vec<u8> {
 }
 
 /// The first byte of the next packet.
-fn answer(stream: &mut UnixStream) -> Result<u8> {
+fn answer(stream: &UnixStream) -> Result<u8> {
+    wait::readable(stream, ANSWER)?;
+    // Nothing follows an answer before the next question.
+    let mut answers = BufReader::new(stream);
     let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
+    answers.read_exact(&mut length)?;
     let mut packet = vec![0; usize::try_from(u32::from_be_bytes(length))?];
-    stream.read_exact(&mut packet)?;
+    answers.read_exact(&mut packet)?;
     Ok(packet.first().copied().unwrap_or_default())
 }
 

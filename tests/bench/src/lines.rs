@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use relay_tests::wait;
 
 /// Longer than anything that is measured takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,7 +21,6 @@ impl Lines {
     pub fn open(socket: &Path) -> Result<Self> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("connecting to {}", socket.display()))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream, buffer: vec![0; 8192] })
     }
 
@@ -36,6 +36,7 @@ impl Lines {
         self.stream.write_all(question)?;
         let mut answer = Vec::new();
         while !answer.ends_with(end) {
+            wait::readable(&self.stream, PATIENCE)?;
             let size = self.stream.read(&mut self.buffer)?;
             ensure!(size > 0, "the server ended the connection after {answer:?}");
             answer.extend(self.buffer.iter().take(size));
