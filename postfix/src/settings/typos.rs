@@ -60,6 +60,8 @@ fn unknown_name(name: &str, known: &[String]) -> Option<Problem> {
     let upper = name.to_ascii_uppercase();
     let closest = known
         .iter()
+        // Others are further away than anything below; comparing takes longer than reading all settings.
+        .filter(|known| known.len().abs_diff(upper.len()) <= 2)
         .map(|known| (strsim::damerau_levenshtein(&upper, known), known))
         // Two letters are most of a short name: HOME is not a typo of anything.
         .filter(|(distance, known)| *distance <= if known.len() > 6 { 2 } else { 1 })

@@ -155,11 +155,8 @@ pub fn typos(names: &[String]) -> Vec<String> {
         if of_postfix || is_service_link(name) {
             continue;
         }
-        let nearest =
-            known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
-        let Some((distance, nearest)) = nearest else { continue };
         let looks_like_ours = OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if distance <= 2 {
+        if let Some(nearest) = nearest(name, &known) {
             mistakes.push(format!("{name} is not a setting: did you mean {nearest}?"));
         } else if looks_like_ours {
             mistakes
@@ -167,6 +164,15 @@ pub fn typos(names: &[String]) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// The known name that is at most two mistakes away.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    const MISTAKES: usize = 2;
+    // Comparing is half of a start where all of the environment is compared with all names.
+    let candidates = known.iter().filter(|known| known.len().abs_diff(name.len()) <= MISTAKES);
+    let distances = candidates.map(|known| (strsim::damerau_levenshtein(name, known), known));
+    distances.filter(|(distance, _)| *distance <= MISTAKES).min().map(|(_, nearest)| nearest)
 }
 
 #[cfg(test)]
