@@ -11,9 +11,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub const A_WHILE: Duration = Duration::from_secs(15);
 
 const POLL: Duration = Duration::from_millis(5);
+/// Where it is measured how soon something serves.
+pub const GLANCE: Duration = Duration::from_micros(300);
 
 /// Asks again and again until `probe` has a value.
-pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+pub fn until<T>(what: &str, within: Duration, probe: impl FnMut() -> Option<T>) -> Result<T> {
+    until_every(POLL, what, within, probe)
+}
+
+/// The same with a pause of another length, such as [`GLANCE`].
+pub fn until_every<T>(
+    pause: Duration,
+    what: &str,
+    within: Duration,
+    mut probe: impl FnMut() -> Option<T>,
+) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
         if let Some(value) = probe() {
@@ -22,7 +34,7 @@ pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<
         if Instant::now() >= deadline {
             bail!("waited {within:?} in vain for {what}");
         }
-        sleep(POLL);
+        sleep(pause);
     }
 }
 

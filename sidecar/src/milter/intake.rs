@@ -2,7 +2,10 @@
 //!
 //! indymilter takes packets of up to 1 MiB and buffers each until it is complete, so a thousand
 //! connections could hold a gigabyte. Here every packet has a bound, large ones share a budget, and
-//! a packet that has begun must end in time. Packets are watched as they pass; nothing is copied.
+//! a packet that has begun must end in time. Packets are watched as they pass, and macros that
+//! nobody reads end here; nothing is copied.
+
+mod unread;
 
 use std::future::Future as _;
 use std::io;
@@ -89,6 +92,11 @@ impl Packet {
         Ok(if self.remaining > 0 { self.declared() } else { self.length_read })
     }
 
+    /// Whether the next byte begins a packet.
+    fn is_between(&self) -> bool {
+        self.length_read == 0
+    }
+
     fn declared(&self) -> usize {
         usize::try_from(u32::from_be_bytes(self.length)).unwrap_or(usize::MAX)
     }
@@ -123,7 +131,7 @@ impl<S> Intake<S> {
     }
 
     fn follow(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let was_between = self.packet.length_read == 0;
+        let was_between = self.packet.is_between();
         let unfinished = self.packet.follow(bytes)?;
         if unfinished == 0 {
             (self.needs, self.permit, self.deadline) = (0, None, None);
@@ -150,18 +158,32 @@ impl<S: AsyncRead + Unpin> AsyncRead for Intake<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let read = match this.poll_budget(cx) {
-            Poll::Ready(()) => Pin::new(&mut this.stream).poll_read(cx, buf),
-            Poll::Pending => Poll::Pending,
-        };
-        match read {
-            Poll::Ready(Ok(())) => {
-                let followed = this.follow(buf.filled().get(before..).unwrap_or_default());
-                // Nothing may seem to be read together with an error.
-                Poll::Ready(followed.inspect_err(|_| buf.set_filled(before)))
+        loop {
+            let read = match this.poll_budget(cx) {
+                Poll::Ready(()) => Pin::new(&mut this.stream).poll_read(cx, buf),
+                Poll::Pending => Poll::Pending,
+            };
+            match read {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return this.poll_deadline(cx).map(Err),
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => this.poll_deadline(cx).map(Err),
+            let bytes = buf.filled_mut().get_mut(before..).unwrap_or_default();
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let begins_packet = this.packet.is_between();
+            if let Err(error) = this.follow(bytes) {
+                // Nothing may seem to be read together with an error.
+                buf.set_filled(before);
+                return Poll::Ready(Err(error));
+            }
+            let kept = if begins_packet { unread::take_out(bytes) } else { bytes.len() };
+            buf.set_filled(before + kept);
+            // Nothing at all would say that the peer has closed the connection.
+            if kept > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }

@@ -102,7 +102,9 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         let rate = rounds::ratio(&series, "relay", "echo", "rate");
         rows.push(Row::new(&what, "answers, of a tokio echo", "×", rate).goal(Goal::AtLeast(0.9)));
         let cpu = rounds::figure(&series, "relay", "cpu");
-        rows.push(Row::new(&what, "relay: CPU an answer", "µs", cpu).goal(Goal::AtMost(8.0)));
+        // One connection has the machine wake somebody for each request, which is most of what even the echo takes.
+        let goal = (connections > 1).then_some(Goal::AtMost(8.0));
+        rows.push(Row::new(&what, "relay: CPU an answer", "µs", cpu).goal(goal));
         let cpu = rounds::figure(&series, "echo", "cpu");
         rows.push(Row::new(&what, "echo: CPU an answer", "µs", cpu));
         let share = rounds::figure(&series, "relay", "cpu").median;

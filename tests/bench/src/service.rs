@@ -45,7 +45,9 @@ impl<'lab> Service<'lab> {
             .args(command)
             .stdin(Stdio::null());
         let process = Process::spawn(&mut shell, &lab.evidence.log(name)?)?;
-        wait::until(&format!("{name} to listen"), wait::A_WHILE, || socket.exists().then_some(()))
+        let listens = || socket.exists().then_some(());
+        let what = format!("{name} to listen");
+        wait::until_every(wait::GLANCE, &what, wait::A_WHILE, listens)
             .with_context(|| format!("{name} said: {}", process.output()))?;
         Ok(Self { socket, group, relay: None, process: Some(process) })
     }
