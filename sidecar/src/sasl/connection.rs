@@ -15,8 +15,8 @@ use crate::listener::hung_up;
 
 /// A full line and its LF.
 const BUFFER: usize = protocol::MAX_LINE + 1;
-/// What is read at one time.
-const CHUNK: usize = 4096;
+/// What is read at one time: several times a usual line. It is cleared for each line.
+const CHUNK: usize = 1024;
 /// A peer that does not take our answer for this long is gone; Postfix reads at once.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
