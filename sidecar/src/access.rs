@@ -10,6 +10,7 @@ pub mod header_from;
 pub mod networks;
 pub mod senders;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::labels::label_enum;
@@ -141,7 +142,7 @@ pub fn decide(rules: &Rules, facts: &Facts) -> Verdict {
         );
         return refuse(Reason::Gateway, &text);
     }
-    decide_sender(facts, Reason::Network, &client.to_string(), &rules.network_senders)
+    decide_sender(facts, Reason::Network, &client, &rules.network_senders)
 }
 
 fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
@@ -169,7 +170,12 @@ fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
 
 /// Whether somebody who may relay may do so under these names. The null sender is free, since a
 /// bounce forges nobody; but its header has an author like any other.
-fn decide_sender(facts: &Facts, reason: Reason, who: &str, allowed: &[SenderPattern]) -> Verdict {
+fn decide_sender(
+    facts: &Facts,
+    reason: Reason,
+    who: &dyn fmt::Display,
+    allowed: &[SenderPattern],
+) -> Verdict {
     if allowed.is_empty() {
         return permit(reason);
     }

@@ -6,6 +6,7 @@
 //! Refusals: a request with the same name twice is an error. Which of the two counts would be a
 //! guess, and somebody may have smuggled in the other.
 
+use memchr::{memchr, memmem};
 use thiserror::Error;
 
 use crate::access::Action;
@@ -48,7 +49,7 @@ pub fn next_request(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError
     let end = if buffer.starts_with(b"\n") {
         Some((0, 1))
     } else {
-        buffer.windows(2).position(|pair| pair == b"\n\n").map(|at| (at + 1, at + 2))
+        memmem::find(buffer, b"\n\n").map(|at| (at + 1, at + 2))
     };
     match end {
         Some((length, used)) if used <= MAX_REQUEST => {
@@ -64,8 +65,8 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
     let mut seen = [false; 11];
-    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let equals = line.iter().position(|byte| *byte == b'=').ok_or(DecodeError::NoValue)?;
+    for line in each_line(lines) {
+        let equals = memchr(b'=', line).ok_or(DecodeError::NoValue)?;
         let (name, value) = line.split_at(equals);
         let value = value.get(1..).unwrap_or_default();
         let (number, known, place) = match name {
@@ -91,6 +92,21 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
         *place = value;
     }
     if request == b"smtpd_access_policy" { Ok(found) } else { Err(DecodeError::OtherRequest) }
+}
+
+/// The lines that are not empty.
+fn each_line(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        while !lines.is_empty() {
+            let end = memchr(b'\n', lines).unwrap_or(lines.len());
+            let (line, rest) = lines.split_at(end);
+            lines = rest.get(1..).unwrap_or_default();
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    })
 }
 
 /// The answer on the wire. Never empty: Postfix reads an empty action as OK.
