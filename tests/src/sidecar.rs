@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use rustix::process::Signal;
@@ -73,6 +73,19 @@ impl Place<'_> {
         let mut command = self.command(arguments);
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(command.spawn()?)
+    }
+
+    /// Runs a command of `relay`, and returns how long it took until it said something.
+    pub fn time_to_speak(&self, arguments: &[&str]) -> Result<Duration> {
+        let started = Instant::now();
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut output = child.stdout.take().context("relay has no standard output")?;
+        output.read_exact(&mut [0]).with_context(|| format!("relay {arguments:?} says nothing"))?;
+        let took = started.elapsed();
+        drop(output);
+        child.wait()?;
+        Ok(took)
     }
 
     /// Runs another command of `relay`, as `docker compose exec sidecar relay …` does.

@@ -106,9 +106,8 @@ pub fn start(plan: &Plan) -> Result<Vec<Row>> {
         let lab = Lab::open(Requirements::find()?)?;
         let mut container = lab.relay().build()?;
         let socket = container.socket("sasl.sock");
-        let started = Instant::now();
-        container.place().run(&["--version"], "")?;
-        empty.push(milliseconds(started));
+        let spoke = container.place().time_to_speak(&["--version"])?;
+        empty.push(spoke.as_secs_f64() * 1_000.0);
         let started = Instant::now();
         container.sidecar = Some(container.place().spawn(&lab.evidence.log("sidecar")?)?);
         let ready = || Lines::sasl(&socket).ok();
@@ -132,9 +131,9 @@ pub fn start(plan: &Plan) -> Result<Vec<Row>> {
     let of_bare: Vec<f64> = relay.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
     let alone: Vec<f64> = ours.iter().zip(&empty).map(|(ours, empty)| ours - empty).collect();
     Ok(vec![
-        row("the sidecar's container, with a command that says its version", &empty),
-        row("the same, until the SASL handshake", &ours),
-        row("sidecar, less its container", &alone).goal(Goal::AtMost(15.0)),
+        row("the sidecar's container, until a command in it says its version", &empty),
+        row("the sidecar's container, until the SASL handshake", &ours),
+        row("sidecar, the difference", &alone).goal(Goal::AtMost(15.0)),
         row("Dovecot, without a container", &theirs),
         row("relay-init, until the greeting of port 25", &relay),
         row("stock Postfix, until the greeting of port 25", &bare),
