@@ -2,9 +2,10 @@
 //!
 //! indymilter takes packets of up to 1 MiB and buffers each until it is complete, so a thousand
 //! connections could hold a gigabyte. Here every packet has a bound, large ones share a budget, and
-//! a packet that has begun must end in time. Packets are watched as they pass, and macros that
-//! nobody reads end here; nothing is copied.
+//! a packet that has begun must end in time. Packets are watched as they pass, where they lie;
+//! macros that nobody reads end here.
 
+mod packet;
 mod unread;
 
 use std::future::Future as _;
@@ -19,9 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
-/// Longest packet in bytes, without its length. The largest that Postfix sends is a header field:
-/// 102,400 bytes (`header_size_limit`) and its name. A piece of a body has 65,535.
-const MAX_PACKET: usize = 128 * 1024;
+use packet::Packet;
+
 /// Packets up to this size, nearly all of them, are free; larger ones come out of the budget.
 const SMALL_PACKET: usize = 8 * 1024;
 /// What the unfinished large packets of all connections may take together, in KiB.
@@ -49,57 +49,6 @@ pub struct Intake<S> {
     permit: Option<OwnedSemaphorePermit>,
     budget: PollSemaphore,
     deadline: Option<Pin<Box<Sleep>>>,
-}
-
-/// Where in a packet the stream is: four bytes of length, then so many bytes.
-#[derive(Debug, Default)]
-struct Packet {
-    length: [u8; 4],
-    length_read: usize,
-    remaining: usize,
-}
-
-impl Packet {
-    /// Follows bytes that were read. Returns the length of the packet that is unfinished after
-    /// them; 0 when the stream is between two packets.
-    fn follow(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
-        while let Some((first, rest)) = bytes.split_first() {
-            if self.remaining > 0 {
-                let skipped = bytes.len().min(self.remaining);
-                self.remaining -= skipped;
-                bytes = bytes.get(skipped..).unwrap_or_default();
-                if self.remaining == 0 {
-                    self.length_read = 0;
-                }
-                continue;
-            }
-            if let Some(place) = self.length.get_mut(self.length_read) {
-                *place = *first;
-            }
-            self.length_read += 1;
-            bytes = rest;
-            if self.length_read == self.length.len() {
-                self.remaining = self.declared();
-                if self.remaining > MAX_PACKET {
-                    let text = format!("milter packet of {} bytes", self.remaining);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-                }
-                if self.remaining == 0 {
-                    self.length_read = 0;
-                }
-            }
-        }
-        Ok(if self.remaining > 0 { self.declared() } else { self.length_read })
-    }
-
-    /// Whether the next byte begins a packet.
-    fn is_between(&self) -> bool {
-        self.length_read == 0
-    }
-
-    fn declared(&self) -> usize {
-        usize::try_from(u32::from_be_bytes(self.length)).unwrap_or(usize::MAX)
-    }
 }
 
 impl<S> Intake<S> {
@@ -211,6 +160,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Intake<S> {
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    use super::packet::MAX_PACKET;
     use super::*;
 
     fn packet(length: usize) -> Vec<u8> {
@@ -251,6 +201,22 @@ mod tests {
     async fn a_packet_that_is_too_long_ends_the_connection_at_its_length() {
         let error = read([packet(5), packet(MAX_PACKET + 1)].concat(), 7).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test]
+    async fn macros_that_nobody_reads_end_here_and_are_no_end_of_the_connection() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+        let mut intake = Intake::new(ours, &Budget::default());
+        let macros = [&8_u32.to_be_bytes()[..], b"DLi\x004AB\0"].concat();
+        let writing = tokio::spawn(async move {
+            theirs.write_all(&macros).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            theirs.write_all(&[&macros[..], &packet(3), &macros].concat()).await.unwrap();
+        });
+        let mut read = Vec::new();
+        intake.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, packet(3));
+        writing.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
