@@ -2,7 +2,7 @@
 //!
 //! tokio's own streams ask epoll about reading and writing at once. Linux says that there is room to write each time a peer
 //! has read an answer, so every answer would wake this process once more for nothing, and Postfix would pay for waking it.
-//! Here a stream asks about reading, and about room only while a write waits for it. That is a sixth of all system calls.
+//! Here a stream asks about reading, and about room only while a write waits for it. That is a tenth of all system calls.
 
 use std::io;
 use std::os::fd::OwnedFd;

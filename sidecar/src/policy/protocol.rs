@@ -65,7 +65,7 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
     let mut seen = [false; 11];
-    for line in each_line(lines) {
+    for line in split_lines(lines).filter(|line| !line.is_empty()) {
         let equals = memchr(b'=', line).ok_or(DecodeError::NoValue)?;
         let (name, value) = line.split_at(equals);
         let value = value.get(1..).unwrap_or_default();
@@ -94,18 +94,15 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     if request == b"smtpd_access_policy" { Ok(found) } else { Err(DecodeError::OtherRequest) }
 }
 
-/// The lines that are not empty.
-fn each_line(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The lines without their ends.
+fn split_lines(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
-        while !lines.is_empty() {
-            let end = memchr(b'\n', lines).unwrap_or(lines.len());
-            let (line, rest) = lines.split_at(end);
-            lines = rest.get(1..).unwrap_or_default();
-            if !line.is_empty() {
-                return Some(line);
-            }
+        if lines.is_empty() {
+            return None;
         }
-        None
+        let (line, rest) = lines.split_at(memchr(b'\n', lines).unwrap_or(lines.len()));
+        lines = rest.get(1..).unwrap_or_default();
+        Some(line)
     })
 }
 

@@ -2,7 +2,6 @@
 //! hashed.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,9 +66,7 @@ fn noop<'lab>(lab: &'lab Lab) -> Result<Service<'lab>> {
     let folder = lab.evidence.directory()?.join("noop");
     std::fs::create_dir_all(&folder)?;
     let socket = folder.join("sasl.sock");
-    let path = |path: &Path| path.to_string_lossy().into_owned();
-    let command = [path(&crate::stack::program()?), "noop".to_owned(), path(&folder)];
-    Service::program(lab, "noop", socket, &command.each_ref().map(String::as_str))
+    Service::of_ours(lab, "noop", &folder, socket)
 }
 
 pub fn cached(plan: &Plan) -> Result<Vec<Row>> {

@@ -79,13 +79,9 @@ fn counting(plan: &Plan) -> Result<Counting> {
 pub fn run(plan: &Plan) -> Result<Vec<Row>> {
     let lab = Lab::open(Requirements::find()?)?;
     let socket = lab.evidence.directory()?.join("echo.sock");
-    let this = crate::stack::program()?;
-    let path = |path: &Path| path.to_string_lossy().into_owned();
-    let command = [path(&this), "echo".to_owned(), path(&socket)];
-    let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let services = [
         ("relay".to_owned(), Service::sidecar(&lab, "policy.sock", &[])?),
-        ("echo".to_owned(), Service::program(&lab, "echo", socket, &command)?),
+        ("echo".to_owned(), Service::of_ours(&lab, "echo", &socket, socket.clone())?),
     ];
     let mut rows = Vec::new();
     let counting = counting(plan)?;

@@ -1,5 +1,6 @@
 //! A process that is measured by itself: our sidecar, a peer, or an echo of its answers.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +38,12 @@ impl<'lab> Service<'lab> {
     }
 
     /// A program that makes the socket itself.
-    pub fn program(lab: &Lab, name: &str, socket: PathBuf, command: &[&str]) -> Result<Self> {
+    pub fn program(
+        lab: &Lab,
+        name: &str,
+        socket: PathBuf,
+        command: &[impl AsRef<OsStr>],
+    ) -> Result<Self> {
         let group = Group::new(name)?;
         let mut shell = Command::new("sh");
         shell
@@ -50,6 +56,13 @@ impl<'lab> Service<'lab> {
         wait::until_every(wait::GLANCE, &what, wait::A_WHILE, listens)
             .with_context(|| format!("{name} said: {}", process.output()))?;
         Ok(Self { socket, group, relay: None, process: Some(process) })
+    }
+
+    /// A hidden command of this benchmark's own program, such as `noop`, with the path that it takes.
+    pub fn of_ours(lab: &Lab, command: &str, path: &Path, socket: PathBuf) -> Result<Self> {
+        let program = crate::stack::program()?;
+        let words = [program.as_os_str(), OsStr::new(command), path.as_os_str()];
+        Self::program(lab, command, socket, &words)
     }
 
     /// A program that listens already.
