@@ -35,17 +35,39 @@ pub struct AuthorFields {
     bytes: usize,
 }
 
+/// The fields that name an author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AuthorField {
+    From,
+    Sender,
+}
+
+impl AuthorField {
+    fn named(name: &[u8]) -> Option<Self> {
+        // Postfix takes "From :" for a From field, and so do mail programs.
+        let name = name.trim_ascii();
+        if name.eq_ignore_ascii_case(b"From") {
+            Some(Self::From)
+        } else if name.eq_ignore_ascii_case(b"Sender") {
+            Some(Self::Sender)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a header field of this name is one of those that [`AuthorFields`] keeps.
+pub fn names_author(name: &[u8]) -> bool {
+    AuthorField::named(name).is_some()
+}
+
 impl AuthorFields {
     /// Keeps a header field, if it is one of the two.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        // Postfix takes "From :" for a From field, and so do mail programs.
-        let name = name.trim_ascii();
-        let fields = if name.eq_ignore_ascii_case(b"From") {
-            &mut self.from
-        } else if name.eq_ignore_ascii_case(b"Sender") {
-            &mut self.sender
-        } else {
-            return;
+        let fields = match AuthorField::named(name) {
+            Some(AuthorField::From) => &mut self.from,
+            Some(AuthorField::Sender) => &mut self.sender,
+            None => return,
         };
         self.bytes = self.bytes.saturating_add(value.len());
         // Two of a kind are refused already; a million empty ones must not be kept.

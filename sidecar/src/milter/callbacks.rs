@@ -1,4 +1,4 @@
-//! The glue to indymilter: which stages Postfix tells us of, and what we keep of each.
+//! The glue to indymilter: what we keep of each stage, and what follows at the last.
 //!
 //! Callbacks collect facts and answer nothing; the decision is made once. Every answer would cost
 //! Postfix a round trip, and a message has two: the negotiation and the end of message.
@@ -8,16 +8,16 @@
 //! body is never sent; ACCEPT says that nothing follows. For one that is signed the body follows in
 //! one stream, and the end of message is the third answer.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use indymilter::{
-    Actions, Callbacks, Context, ContextActions, EomContext, MacroStage, NegotiateContext,
-    ProtoOpts, SetErrorReply, Status,
+    Actions, Callbacks, Context, ContextActions, EomContext, NegotiateContext, ProtoOpts,
+    SetErrorReply, Status,
 };
 
 use super::effects;
+use super::negotiation::{wanted_actions, wanted_macros, wanted_options};
 use super::rewriting::{Rewriting, Trouble, Watching};
 use super::rules;
 use super::session::{Message, Session};
@@ -35,37 +35,6 @@ pub struct MilterService {
     pub decider: Arc<Decider>,
     pub services: ServiceMetrics,
     pub rewriting: Rewriting,
-}
-
-/// Stages that we need nothing from, and stages after which Postfix need not wait.
-fn wanted_options(watching: Watching) -> ProtoOpts {
-    let content = match watching.keys {
-        true => ProtoOpts::NOREPLY_BODY,
-        false => ProtoOpts::NO_EOH | ProtoOpts::NO_BODY,
-    };
-    content
-        | ProtoOpts::NO_CONNECT
-        | ProtoOpts::NO_HELO
-        | ProtoOpts::NO_DATA
-        | ProtoOpts::NO_UNKNOWN
-        | ProtoOpts::NOREPLY_MAIL
-        | ProtoOpts::NOREPLY_RCPT
-        | ProtoOpts::NOREPLY_HEADER
-}
-
-/// The macros we ask for. The client comes with them, at MAIL, and not by the connect stage, which
-/// would be one more write of Postfix and one more read here. Every list has a macro that is always
-/// there ({mail_addr}, {rcpt_addr}, i): indymilter keeps the macros of an earlier message when a
-/// list comes empty, and the login of one client would become another's.
-fn wanted_macros() -> HashMap<MacroStage, CString> {
-    let at_mail = c"{mail_addr} {client_addr} {daemon_port} {auth_authen} {tls_version}";
-    let lists = [
-        (MacroStage::Mail, at_mail),
-        (MacroStage::Rcpt, c"{rcpt_addr}"),
-        (MacroStage::Eoh, c"i"),
-        (MacroStage::Eom, c"i"),
-    ];
-    lists.into_iter().map(|(stage, list)| (stage, list.to_owned())).collect()
 }
 
 /// The callbacks of the milter.
@@ -103,11 +72,8 @@ fn negotiate(
     offered_options: ProtoOpts,
 ) -> Status {
     let agreed = wanted_options(watching) & offered_options;
-    let mut wanted_actions = Actions::REQUEST_MACROS;
-    wanted_actions.set(Actions::ADD_HEADER, watching.keys || watching.headers);
-    wanted_actions.set(Actions::CHANGE_HEADER, watching.headers);
     context.requested_opts = agreed;
-    context.requested_actions = wanted_actions & offered_actions;
+    context.requested_actions = wanted_actions(watching) & offered_actions;
     if offered_actions.contains(Actions::REQUEST_MACROS) {
         context.requested_macros = wanted_macros();
     }

@@ -3,7 +3,7 @@
 //! indymilter takes packets of up to 1 MiB and buffers each until it is complete, so a thousand
 //! connections could hold a gigabyte. Here every packet has a bound, large ones share a budget, and
 //! a packet that has begun must end in time. Packets are watched as they pass, where they lie;
-//! macros that nobody reads end here.
+//! those that nobody reads end here.
 
 mod packet;
 mod unread;
@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
+use super::negotiation::Reading;
 use packet::Packet;
 
 /// Packets up to this size, nearly all of them, are free; larger ones come out of the budget.
@@ -44,6 +45,7 @@ impl Default for Budget {
 pub struct Intake<S> {
     stream: S,
     packet: Packet,
+    reading: Reading,
     /// How much the current packet needs from the budget, in KiB, and what it has been given.
     needs: u32,
     permit: Option<OwnedSemaphorePermit>,
@@ -56,6 +58,7 @@ impl<S> Intake<S> {
         Self {
             stream,
             packet: Packet::default(),
+            reading: Reading::default(),
             needs: 0,
             permit: None,
             budget: PollSemaphore::new(Arc::clone(&budget.0)),
@@ -127,7 +130,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Intake<S> {
                 buf.set_filled(before);
                 return Poll::Ready(Err(error));
             }
-            let kept = if begins_packet { unread::take_out(bytes) } else { bytes.len() };
+            let kept =
+                if begins_packet { unread::take_out(bytes, this.reading) } else { bytes.len() };
             buf.set_filled(before + kept);
             // Nothing at all would say that the peer has closed the connection.
             if kept > 0 {
@@ -143,6 +147,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Intake<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // It goes out before anything that it is about comes in.
+        if let Some(reading) = Reading::agreed_on(buf) {
+            self.reading = reading;
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
