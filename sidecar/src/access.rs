@@ -16,13 +16,13 @@ use std::net::IpAddr;
 use crate::labels::label_enum;
 use crate::limits::limit::Limit;
 use crate::reply::Reply;
-use header_from::UnclearAuthor;
+use header_from::AuthorFields;
 use networks::Networks;
-use senders::{Address, EnvelopeSender, SenderPattern, may_send_as};
+use senders::{EnvelopeSender, SenderPattern, may_send_as};
 
 /// What is known of a client and its message when the question is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct Facts<'a> {
     /// The client's address, unmapped; `None` when Postfix does not know it.
     pub client: Option<IpAddr>,
     /// Who logged in, if anybody did.
@@ -33,8 +33,8 @@ pub struct Facts {
     /// Whether this session is encrypted.
     pub tls: bool,
     pub sender: EnvelopeSender,
-    /// Everybody the header may say the message is from; nobody before the header is known.
-    pub authors: Result<Vec<Address>, UnclearAuthor>,
+    /// Who the header says the message is from. It is read only for those who may not send as anybody, which few are.
+    pub authors: &'a AuthorFields,
 }
 
 /// An identity that Postfix reports, and its standing in the user database *now*.
@@ -123,7 +123,7 @@ impl Reason {
 ///
 /// A login is judged before the network: whoever says who they are is held to that user's rights,
 /// wherever they connect from.
-pub fn decide(rules: &Rules, facts: &Facts) -> Verdict {
+pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Verdict {
     if let Some(login) = &facts.login {
         return decide_login(rules, facts, login);
     }
@@ -145,7 +145,7 @@ pub fn decide(rules: &Rules, facts: &Facts) -> Verdict {
     decide_sender(facts, Reason::Network, &client, &rules.network_senders)
 }
 
-fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
+fn decide_login(rules: &Rules, facts: &Facts<'_>, login: &Login) -> Verdict {
     if !rules.login_enabled {
         return refuse(Reason::LoginOff, "Relay access denied: login is switched off");
     }
@@ -171,7 +171,7 @@ fn decide_login(rules: &Rules, facts: &Facts, login: &Login) -> Verdict {
 /// Whether somebody who may relay may do so under these names. The null sender is free, since a
 /// bounce forges nobody; but its header has an author like any other.
 fn decide_sender(
-    facts: &Facts,
+    facts: &Facts<'_>,
     reason: Reason,
     who: &dyn fmt::Display,
     allowed: &[SenderPattern],
@@ -188,7 +188,7 @@ fn decide_sender(
         let text = format!("{}: {who} may not send as this address", facts.sender);
         return sender_refused(Reason::SenderNotAllowed, &text);
     }
-    match &facts.authors {
+    match facts.authors.authors() {
         Ok(authors) => match authors.iter().find(|author| !may_send_as(allowed, author)) {
             None => permit(reason),
             Some(author) => {

@@ -2,24 +2,24 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 
 /// A map of two generations. What is touched moves to the young one; when that is full, the old
 /// one is dropped and the young one takes its place. So at least the last `capacity / 2` entries
 /// touched are kept, no operation looks at more than two tables, and a flood of keys cannot make it
 /// larger.
 #[derive(Debug)]
-pub struct BoundedMap<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+pub struct BoundedMap<K, V, S = RandomState> {
+    young: HashMap<K, V, S>,
+    old: HashMap<K, V, S>,
     capacity: usize,
     evicted: u64,
 }
 
-impl<K: Hash + Eq, V> BoundedMap<K, V> {
+impl<K: Hash + Eq, V, S: BuildHasher + Default> BoundedMap<K, V, S> {
     /// A map of at most `capacity` entries; 0 keeps nothing.
     pub fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), capacity, evicted: 0 }
+        Self { young: HashMap::default(), old: HashMap::default(), capacity, evicted: 0 }
     }
 
     /// Looks at an entry without touching it.
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_keys_never_makes_it_larger_and_is_counted() {
-        let mut map = BoundedMap::new(100);
+        let mut map: BoundedMap<_, _> = BoundedMap::new(100);
         for key in 0..10_000 {
             map.touch(&key, || key).unwrap();
             assert!(map.entries() <= 101, "{}", map.entries());
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_touched_survives() {
-        let mut map = BoundedMap::new(10);
+        let mut map: BoundedMap<_, _> = BoundedMap::new(10);
         for key in 0..1_000 {
             map.touch(&-1, || 7);
             map.touch(&key, || 0);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn without_capacity_nothing_is_kept() {
-        let mut map = BoundedMap::new(0);
+        let mut map: BoundedMap<_, _> = BoundedMap::new(0);
         assert_eq!(map.touch(&1, || 1), None);
         assert_eq!(map.entries(), 0);
     }

@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::access::header_from::UnclearAuthor;
-use crate::access::senders::{Address, EnvelopeSender};
+use crate::access::header_from::AuthorFields;
+use crate::access::senders::EnvelopeSender;
 use crate::access::{self, Action, Facts, Rules, Verdict};
 use crate::alerts::Alerts;
 use crate::clock::now;
@@ -34,7 +34,7 @@ pub struct Question<'a> {
     pub user: Option<&'a [u8]>,
     pub tls: bool,
     pub sender: EnvelopeSender,
-    pub authors: Result<Vec<Address>, UnclearAuthor>,
+    pub authors: &'a AuthorFields,
     pub stage: Stage,
 }
 

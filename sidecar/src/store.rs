@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError};
 use thiserror::Error;
 
 use decoded::Decoded;
@@ -105,7 +105,7 @@ type Table = Database<'static, Bytes, Bytes>;
 /// The open environment. Clones share it.
 #[derive(Clone)]
 pub struct UserStore {
-    env: Env<WithoutTls>,
+    env: Env,
     users: Table,
     accounts: Table,
     dkim: Table,
@@ -188,8 +188,8 @@ impl UserStore {
     reason = "heed's open maps a file: sound while nobody truncates it behind our back, and only \
               this file writes there, under LMDB's own locks"
 )]
-fn open_environment(path: &Path, map_size: usize) -> Result<Env<WithoutTls>, heed::Error> {
-    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+fn open_environment(path: &Path, map_size: usize) -> Result<Env, heed::Error> {
+    let mut options = EnvOpenOptions::new();
     options.map_size(map_size).max_readers(MAX_READERS).max_dbs(8);
     // SAFETY: NO_SUB_DIR only changes the file's name. The map stays valid, because the file is on
     // a local volume and is changed only through LMDB.
@@ -210,7 +210,7 @@ fn check_owner(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// Reading a page behind the end of the file would kill the process with SIGBUS.
-fn check_length(env: &Env<WithoutTls>, path: &Path) -> Result<(), StoreError> {
+fn check_length(env: &Env, path: &Path) -> Result<(), StoreError> {
     let pages = env.info().last_page_number as u64 + 1;
     let page_size = rustix::param::page_size() as u64;
     // A new environment has two pages, and its file is still shorter.

@@ -7,7 +7,7 @@ use relay_tests::milter_proxy::MilterProxy;
 use relay_tests::wait::{A_WHILE, until};
 
 #[test]
-fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_message() -> Result<()> {
+fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_its_header() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
         let mut relay = lab
@@ -24,7 +24,8 @@ fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_message() -> R
         client.send("alice@example.org", &["bob@example.net"], &message("counted"))?.expect(250)?;
         client.quit()?;
         sink.one_message()?;
-        assert_eq!(proxy.answers(), ['O', 'c']);
+        // ACCEPT: nothing else of this message is sent.
+        assert_eq!(proxy.answers(), ['O', 'a']);
 
         // A refusal is an answer like any other. Policy has nothing against this message, whose
         // author only its header tells.
@@ -35,7 +36,7 @@ fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_message() -> R
             .send("mallory@example.org", &["bob@example.net"], &message("forged"))?
             .expect(553)?;
         client.quit()?;
-        assert_eq!(proxy.answers(), ['O', 'c', 'O', 'y']);
+        assert_eq!(proxy.answers(), ['O', 'a', 'O', 'y']);
         Ok(())
     })
 }
@@ -66,6 +67,39 @@ fn each_message_of_a_session_is_decided_by_itself() -> Result<()> {
         client.command("RCPT TO:<postmaster>")?.expect(250)?;
         client.data(&message("four"))?.expect(554)?;
         Ok(())
+    })
+}
+
+#[test]
+fn a_message_is_decided_whatever_it_lacks() -> Result<()> {
+    in_a_lab(|lab| {
+        let sink = lab.sink()?;
+        let relay = lab
+            .relay()
+            .env("ALLOWED_NETWORKS", HOME_NETWORK)
+            .env("RELAYHOST", SINK_RELAYHOST)
+            .start()?;
+        let odd: [&[u8]; 5] = [
+            b"\r\n",
+            b"\r\nno header\r\n",
+            b"no header and no empty line\r\n",
+            b"From: alice@example.org\r\nSubject: no body\r\n",
+            b"Subject: no author\r\n\r\nHello.\r\n",
+        ];
+        let mut client = relay.session(HOME, 25)?;
+        for text in odd {
+            client.send("alice@example.org", &["bob@example.net"], text)?.expect(250)?;
+        }
+        // Nothing at all.
+        client.command("MAIL FROM:<alice@example.org>")?.expect(250)?;
+        client.command("RCPT TO:<bob@example.net>")?.expect(250)?;
+        client.command("DATA")?.expect(354)?;
+        client.command(".")?.expect(250)?;
+        sink.wait_for(odd.len() + 1)?;
+        let counted = format!("relay_messages_total{{client=\"network\"}} {}\n", odd.len() + 1);
+        until("each of them in the metrics", A_WHILE, || {
+            relay.sidecar().ok()?.get("/metrics").ok()?.contains(&counted).then_some(())
+        })
     })
 }
 

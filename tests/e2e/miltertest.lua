@@ -21,7 +21,14 @@ local function message(address)
     mt.rcptto(conn, "<bob@example.net>")
     if wanted(SMFIP_NODATA) then mt.data(conn) end
     if wanted(SMFIP_NOHDRS) then mt.header(conn, "From", "alice@example.org") end
-    if wanted(SMFIP_NOEOH) then mt.eoh(conn) end
+    if wanted(SMFIP_NOEOH) then
+        mt.eoh(conn)
+        local early = mt.getreply(conn)
+        if early ~= SMFIR_CONTINUE then
+            mt.disconnect(conn)
+            return early
+        end
+    end
     if wanted(SMFIP_NOBODY) then mt.bodystring(conn, "Hello.\r\n") end
     mt.eom(conn)
     local reply = mt.getreply(conn)

@@ -25,8 +25,8 @@ pub fn session(socket: &Path, message: &[u8]) -> Result<u8> {
     Ok(reply)
 }
 
-/// Everything of a message to one recipient that Postfix tells when no answer is awaited before its end. `macros` are those
-/// of MAIL: names and values in turn, each with a NUL behind it.
+/// Everything of a message to one recipient that Postfix tells when no answer is awaited before the end of its header.
+/// `macros` are those of MAIL: names and values in turn, each with a NUL behind it.
 #[must_use]
 pub fn message(macros: &str, sender: &str) -> Vec<u8> {
     let mut bytes = packet(b'D', format!("M{macros}").as_bytes());
@@ -36,8 +36,8 @@ pub fn message(macros: &str, sender: &str) -> Vec<u8> {
     for field in [&*from, "To\0r0@example.net\0", "Subject\0hello\0"] {
         bytes.extend(packet(b'L', field.as_bytes()));
     }
-    bytes.extend(packet(b'D', b"Ei\x004ABCDEF\0"));
-    bytes.extend(packet(b'E', b""));
+    bytes.extend(packet(b'D', b"Ni\x004ABCDEF\0"));
+    bytes.extend(packet(b'N', b""));
     bytes
 }
 

@@ -61,6 +61,9 @@ pub fn names_author(name: &[u8]) -> bool {
     AuthorField::named(name).is_some()
 }
 
+/// Those of a message whose header has not been sent yet.
+pub static NOT_SENT: AuthorFields = AuthorFields { from: Vec::new(), sender: Vec::new(), bytes: 0 };
+
 impl AuthorFields {
     /// Keeps a header field, if it is one of the two.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {

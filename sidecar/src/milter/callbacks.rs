@@ -1,12 +1,13 @@
 //! The glue to indymilter: what we keep of each stage, and what follows at the last.
 //!
 //! Callbacks collect facts and answer nothing; the decision is made once. Every answer would cost
-//! Postfix a round trip, and a message has two: the negotiation and the end of message.
+//! Postfix a round trip, and a message has one.
 //!
-//! While there are DKIM keys, the decision is made at the end of the header, which Postfix sends only
-//! after it has the whole message. One that is refused or needs no signature ends there, so that its
-//! body is never sent; ACCEPT says that nothing follows. For one that is signed the body follows in
-//! one stream, and the end of message is the third answer.
+//! The decision is made at the end of the header, which Postfix sends only after it has the whole
+//! message. One that is refused or needs no signature ends there: its body is never sent, and ACCEPT
+//! says that nothing follows. For one that is signed the body follows in one stream, and the end of
+//! message is the third answer. Where there are rules for header fields and no keys, the decision is
+//! made at the end of message, together with the changes.
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -131,7 +132,7 @@ fn go_on(session: &Session, no_reply: ProtoOpts) -> Status {
     if session.agreed.contains(no_reply) { Status::Noreply } else { Status::Continue }
 }
 
-/// The decision, where there are keys: see the top of this file.
+/// The decision: see the top of this file.
 async fn end_of_header(service: &MilterService, context: &mut Context<Session>) -> Status {
     let queue_id = text(context.macros.get(c"i"));
     let Some(session) = &mut context.data else { return Status::Tempfail };

@@ -17,14 +17,15 @@ pub fn decided(
     verdict: &Verdict,
     dkim: Option<&str>,
 ) {
-    log(&session.message, queue_id, verdict, dkim);
     let (event, answer) = match &verdict.action {
         Action::Permit => (Event::Accepted, String::new()),
         Action::Refuse(reply) => (Event::Refused, reply.text().to_owned()),
     };
     let reason = verdict.reason.label().to_owned();
     let entry = Entry { reason, answer, ..Entry::new(now(), event) };
-    history.add(about(&session.message, queue_id, entry));
+    let entry = about(&session.message, queue_id, entry);
+    log(&session.message, &entry.client, queue_id, verdict, dkim);
+    history.add(entry);
 }
 
 /// A message had to be signed and could not be; it is logged where that is found.
@@ -69,8 +70,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The one line of a message, whether it is accepted or refused.
-fn log(message: &Message, queue_id: &str, verdict: &Verdict, dkim: Option<&str>) {
-    let client = message.client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+fn log(message: &Message, client: &str, queue_id: &str, verdict: &Verdict, dkim: Option<&str>) {
+    let client = if client.is_empty() { "unknown" } else { client };
     let named = message.named_recipients.iter().map(|to| Printable(to).to_string());
     let mut to = named.collect::<Vec<_>>().join(",");
     if message.recipients as usize > message.named_recipients.len() {

@@ -10,11 +10,13 @@ use super::rewriting::Watching;
 /// Bytes of a packet's length: a number in network byte order, which does not count itself.
 pub const LENGTH: usize = 4;
 
-/// Stages that we need nothing from, and stages after which Postfix need not wait.
+/// Stages that we need nothing from, and stages after which Postfix need not wait. The decision is made at the end of the
+/// header, or at end of message where all that may follow from it are changes to the header, which are possible there only.
 pub fn wanted_options(watching: Watching) -> ProtoOpts {
-    let content = match watching.keys {
-        true => ProtoOpts::NOREPLY_BODY,
-        false => ProtoOpts::NO_EOH | ProtoOpts::NO_BODY,
+    let content = match watching {
+        Watching { keys: true, .. } => ProtoOpts::NOREPLY_BODY,
+        Watching { headers: true, .. } => ProtoOpts::NO_EOH | ProtoOpts::NO_BODY,
+        Watching { .. } => ProtoOpts::NO_BODY,
     };
     content
         | ProtoOpts::NO_CONNECT
@@ -60,8 +62,8 @@ pub enum Reading {
 
 impl Reading {
     /// Going by our answer to the negotiation: SMFIC_OPTNEG with version, actions and protocol options. `None` for bytes that
-    /// are no such answer. A milter that is told of no end of the header and of no body signs nothing, and one that may change
-    /// no field has no rules for fields.
+    /// are no such answer. A milter that is told of no body signs nothing, and one that may change no field has no rules for
+    /// fields.
     pub fn agreed_on(answer: &[u8]) -> Option<Self> {
         let (_, packet) = answer.split_first_chunk::<LENGTH>()?;
         let (_version, rest) = packet.strip_prefix(b"O")?.split_first_chunk::<4>()?;
@@ -70,7 +72,7 @@ impl Reading {
         let actions = Actions::from_bits_truncate(u32::from_be_bytes(*actions));
         let options = ProtoOpts::from_bits_truncate(u32::from_be_bytes(*options));
         let changes = actions.intersects(Actions::ADD_HEADER | Actions::CHANGE_HEADER);
-        let signs = !options.contains(ProtoOpts::NO_EOH | ProtoOpts::NO_BODY);
+        let signs = !options.contains(ProtoOpts::NO_BODY);
         Some(if changes || signs { Self::Everything } else { Self::Authors })
     }
 }
@@ -95,18 +97,16 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_read_where_postfix_offers_less() {
+    fn everything_is_read_where_postfix_sends_bodies_anyway() {
         let watching = Watching::default();
         let (actions, options) = (wanted_actions(watching), wanted_options(watching));
-        for missing in [ProtoOpts::NO_EOH, ProtoOpts::NO_BODY] {
-            let answer = answer(actions, options - missing);
-            assert_eq!(Reading::agreed_on(&answer), Some(Reading::Everything), "{missing:?}");
-        }
+        let answer = answer(actions, options - ProtoOpts::NO_BODY);
+        assert_eq!(Reading::agreed_on(&answer), Some(Reading::Everything));
     }
 
     #[test]
     fn what_is_no_whole_answer_to_the_negotiation_says_nothing() {
-        let answer = answer(Actions::empty(), ProtoOpts::NO_EOH | ProtoOpts::NO_BODY);
+        let answer = answer(Actions::empty(), ProtoOpts::NO_BODY);
         assert_eq!(Reading::agreed_on(&answer), Some(Reading::Authors));
         for cut in 0..answer.len() {
             assert_eq!(Reading::agreed_on(&answer[..cut]), None, "{cut}");

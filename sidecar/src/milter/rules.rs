@@ -12,7 +12,7 @@ pub fn question(session: &Session) -> Question<'_> {
         user: message.user.as_deref(),
         tls: message.tls,
         sender: EnvelopeSender::from_milter(&message.sender),
-        authors: message.author_fields.authors(),
+        authors: &message.author_fields,
         // A message has at least one recipient, even where Postfix told of none.
         stage: Stage::Message { recipients: message.recipients.max(1) },
     }

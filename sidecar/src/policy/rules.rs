@@ -1,6 +1,7 @@
 //! What a policy request asks. Pure.
 
 use super::protocol::Request;
+use crate::access::header_from::NOT_SENT;
 use crate::access::senders::EnvelopeSender;
 use crate::addresses;
 use crate::decision::{Question, Stage};
@@ -37,8 +38,7 @@ pub fn question<'a>(request: &Request<'a>, tally: &mut Tally) -> Question<'a> {
         user: Some(request.sasl_username).filter(|name| !name.is_empty()),
         tls: !request.encryption_protocol.is_empty(),
         sender: EnvelopeSender::from_policy(request.sender),
-        // The header has not been sent yet.
-        authors: Ok(Vec::new()),
+        authors: &NOT_SENT,
         stage: match request.protocol_state {
             b"RCPT" => Stage::Recipient { recipients: tally.with_one_more(request.instance) },
             _ => Stage::Other,

@@ -25,6 +25,9 @@ use crate::store::StoreError;
 /// A peer that does not take our answer for this long is gone; Postfix reads at once.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What is read at a time; a request is rarely longer.
+const PIECE: usize = 2048;
+
 /// Why a session ended early. The connection is then closed without an answer: Postfix asks again,
 /// and then tells its client 451. A guess could relay mail that must not be relayed.
 #[derive(Debug, Error)]
@@ -61,7 +64,8 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     decider: &Decider,
     stopping: &CancellationToken,
 ) -> Result<(), SessionError> {
-    let mut buffer = Vec::with_capacity(2048);
+    // Filled once: room that is not would be cleared before every read.
+    let (mut buffer, mut piece) = (Vec::with_capacity(PIECE), vec![0; PIECE]);
     let mut tally = Tally::default();
     // Registered once, and not again for every request.
     let mut stopped = pin!(stopping.cancelled());
@@ -77,12 +81,13 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let read = tokio::select! {
             biased;
-            read = stream.read_buf(&mut buffer) => read?,
+            read = stream.read(&mut piece) => read?,
             () = stopped.as_mut() => return Ok(()),
         };
         if read == 0 {
             return Ok(());
         }
+        buffer.extend_from_slice(piece.get(..read).unwrap_or_default());
     }
 }
 

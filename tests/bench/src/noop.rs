@@ -74,10 +74,10 @@ fn policy(mut stream: UnixStream) -> Result<()> {
 }
 
 /// Version 6; the actions and the stages that the sidecar asks for (SMFIP_ of mfdef.h): NOHELO, NOBODY,
-/// NOEOH, NOUNKNOWN, NODATA, and no answer to connect, MAIL, RCPT and header fields.
-const AGREED: [u8; 17] = [0, 0, 0, 13, b'O', 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0xD3, 0xD2];
+/// NOUNKNOWN, NODATA, and no answer to connect, MAIL, RCPT and header fields.
+const AGREED: [u8; 17] = [0, 0, 0, 13, b'O', 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0xD3, 0x92];
 
-/// Every message goes on.
+/// Every message is accepted at the end of its header, after which nothing more is sent of it.
 fn milter(mut stream: UnixStream) -> Result<()> {
     let mut input = BufReader::with_capacity(64 * 1024, stream.try_clone()?);
     let mut packet = Vec::new();
@@ -90,7 +90,7 @@ fn milter(mut stream: UnixStream) -> Result<()> {
         input.read_exact(&mut packet)?;
         match packet.first() {
             Some(b'O') => stream.write_all(&AGREED)?,
-            Some(b'E') => stream.write_all(&[0, 0, 0, 1, b'c'])?,
+            Some(b'N') => stream.write_all(&[0, 0, 0, 1, b'a'])?,
             Some(b'Q') => return Ok(()),
             _ => {}
         }

@@ -1,7 +1,8 @@
 /*
  * A milter that looks at nothing and lets everything pass, on Debian's libmilter: what the usual library costs.
  * Arguments: the socket, and how much it leaves out, "plain" (an answer to each stage, as most milters are
- * written) or "quick" (the stages and answers that the sidecar leaves out are left out here, too).
+ * written) or "quick" (the stages and answers that the sidecar leaves out are left out here, too, and its only
+ * answer comes at the end of the header).
  */
 #include <libmilter/mfapi.h>
 #include <string.h>
@@ -19,6 +20,12 @@ static sfsistat header(SMFICTX *context, char *name, char *value)
 	return SMFIS_CONTINUE;
 }
 
+static sfsistat end_of_header(SMFICTX *context)
+{
+	(void)context;
+	return SMFIS_ACCEPT;
+}
+
 static sfsistat end_of_message(SMFICTX *context)
 {
 	(void)context;
@@ -31,7 +38,7 @@ static sfsistat quick(SMFICTX *context, unsigned long actions, unsigned long sta
 {
 	(void)context, (void)actions, (void)unused, (void)unused_too;
 	*wanted_actions = 0;
-	*wanted_stages = stages & (SMFIP_NOCONNECT | SMFIP_NOHELO | SMFIP_NOBODY | SMFIP_NOEOH | SMFIP_NOUNKNOWN |
+	*wanted_stages = stages & (SMFIP_NOCONNECT | SMFIP_NOHELO | SMFIP_NOBODY | SMFIP_NOUNKNOWN |
 				   SMFIP_NODATA | SMFIP_NR_HDR | SMFIP_NR_MAIL | SMFIP_NR_RCPT);
 	*none = *none_too = 0;
 	return SMFIS_CONTINUE;
@@ -45,8 +52,10 @@ int main(int count, char **arguments)
 	};
 	if (count != 3)
 		return 2;
-	if (strcmp(arguments[2], "quick") == 0)
+	if (strcmp(arguments[2], "quick") == 0) {
 		description.xxfi_negotiate = quick;
+		description.xxfi_eoh = end_of_header;
+	}
 	umask(0);
 	if (smfi_setconn(arguments[1]) == MI_FAILURE || smfi_register(description) == MI_FAILURE)
 		return 1;

@@ -63,7 +63,7 @@ impl Lab {
             user: user.map(|user| user.as_str().as_bytes()),
             tls: true,
             sender: crate::access::senders::EnvelopeSender::Null,
-            authors: Ok(Vec::new()),
+            authors: &crate::access::header_from::NOT_SENT,
             stage: Stage::Message { recipients },
         };
         self.decider.answer(Asker::Milter, question).await.unwrap()
