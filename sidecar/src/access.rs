@@ -18,7 +18,7 @@ use crate::limits::limit::Limit;
 use crate::reply::Reply;
 use header_from::AuthorFields;
 use networks::Networks;
-use senders::{EnvelopeSender, SenderPattern, may_send_as};
+use senders::{EnvelopeSender, SenderPattern, ToldSender, may_send_as};
 
 /// What is known of a client and its message when the question is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct Facts<'a> {
     pub client_is_gateway: bool,
     /// Whether this session is encrypted.
     pub tls: bool,
-    pub sender: EnvelopeSender,
-    /// Who the header says the message is from. It is read only for those who may not send as anybody, which few are.
+    pub sender: ToldSender<'a>,
+    /// Who the header says the message is from.
     pub authors: &'a AuthorFields,
 }
 
@@ -179,13 +179,14 @@ fn decide_sender(
     if allowed.is_empty() {
         return permit(reason);
     }
-    let sender_allowed = match &facts.sender {
+    let sender = facts.sender.read();
+    let sender_allowed = match &sender {
         EnvelopeSender::Null => true,
         EnvelopeSender::Address(address) => may_send_as(allowed, address),
         EnvelopeSender::Unreadable(_) => false,
     };
     if !sender_allowed {
-        let text = format!("{}: {who} may not send as this address", facts.sender);
+        let text = format!("{sender}: {who} may not send as this address");
         return sender_refused(Reason::SenderNotAllowed, &text);
     }
     match facts.authors.authors() {

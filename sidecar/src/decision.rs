@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::access::header_from::AuthorFields;
-use crate::access::senders::EnvelopeSender;
+use crate::access::senders::ToldSender;
 use crate::access::{self, Action, Facts, Rules, Verdict};
 use crate::alerts::Alerts;
 use crate::clock::now;
@@ -33,7 +33,7 @@ pub struct Question<'a> {
     /// The name that Postfix got from our own OK reply.
     pub user: Option<&'a [u8]>,
     pub tls: bool,
-    pub sender: EnvelopeSender,
+    pub sender: ToldSender<'a>,
     pub authors: &'a AuthorFields,
     pub stage: Stage,
 }

@@ -50,6 +50,24 @@ pub fn canonical_domain(domain: &str) -> Option<String> {
     valid.then_some(ascii)
 }
 
+/// An envelope sender as Postfix tells it. It is read only for those who may not send as anybody, which few are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToldSender<'a> {
+    /// The value of the policy attribute `sender`.
+    Policy(&'a [u8]),
+    /// The first argument of MAIL as the milter gets it.
+    Milter(&'a [u8]),
+}
+
+impl ToldSender<'_> {
+    pub fn read(self) -> EnvelopeSender {
+        match self {
+            Self::Policy(value) => EnvelopeSender::from_policy(value),
+            Self::Milter(argument) => EnvelopeSender::from_milter(argument),
+        }
+    }
+}
+
 /// An envelope sender, as far as it matters who may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvelopeSender {

@@ -15,7 +15,7 @@ fn facts(client: &str, login: Option<Standing>, tls: bool) -> Facts<'static> {
         client_is_gateway: client == "192.0.2.1",
         login: login.map(|standing| Login { user: "alice".into(), standing, senders: Vec::new() }),
         tls,
-        sender: EnvelopeSender::Null,
+        sender: ToldSender::Policy(b""),
         authors: &header_from::NOT_SENT,
     }
 }
@@ -83,7 +83,7 @@ fn the_table_of_who_may_send_as_whom() {
         let mut authors = AuthorFields::default();
         from.iter().for_each(|value| authors.add(b"From", value.as_bytes()));
         let mut facts = facts("203.0.113.9", Some(Standing::Enabled), true);
-        facts.sender = EnvelopeSender::from_policy(sender.as_bytes());
+        facts.sender = ToldSender::Policy(sender.as_bytes());
         facts.authors = &authors;
         // Without senders of their own both may send as anybody.
         assert_eq!(decide(&rules(true), &facts).action, Action::Permit);

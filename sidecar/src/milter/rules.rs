@@ -1,7 +1,7 @@
 //! What the milter asks at end of message. Pure.
 
 use super::session::Session;
-use crate::access::senders::EnvelopeSender;
+use crate::access::senders::ToldSender;
 use crate::decision::{Question, Stage};
 
 /// The question about a finished message: policy's question, with what came after it.
@@ -11,7 +11,7 @@ pub fn question(session: &Session) -> Question<'_> {
         client: message.client,
         user: message.user.as_deref(),
         tls: message.tls,
-        sender: EnvelopeSender::from_milter(&message.sender),
+        sender: ToldSender::Milter(&message.sender),
         authors: &message.author_fields,
         // A message has at least one recipient, even where Postfix told of none.
         stage: Stage::Message { recipients: message.recipients.max(1) },

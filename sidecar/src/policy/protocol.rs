@@ -6,7 +6,11 @@
 //! Refusals: a request with the same name twice is an error. Which of the two counts would be a
 //! guess, and somebody may have smuggled in the other.
 
-use memchr::{memchr, memmem};
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memchr2_iter;
+use memchr::memmem::Finder;
 use thiserror::Error;
 
 use crate::access::Action;
@@ -43,13 +47,16 @@ pub enum DecodeError {
     OtherRequest,
 }
 
+/// The end of a line, and an empty one.
+static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n\n"));
+
 /// Finds the first request. Returns its lines without the empty one, and how many bytes to take
 /// off the buffer; `None` when it is not complete yet.
 pub fn next_request(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError> {
     let end = if buffer.starts_with(b"\n") {
         Some((0, 1))
     } else {
-        memmem::find(buffer, b"\n\n").map(|at| (at + 1, at + 2))
+        EMPTY_LINE.find(buffer).map(|at| (at + 1, at + 2))
     };
     match end {
         Some((length, used)) if used <= MAX_REQUEST => {
@@ -65,10 +72,8 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
     let mut seen = [false; 11];
-    for line in split_lines(lines).filter(|line| !line.is_empty()) {
-        let equals = memchr(b'=', line).ok_or(DecodeError::NoValue)?;
-        let (name, value) = line.split_at(equals);
-        let value = value.get(1..).unwrap_or_default();
+    for attribute in attributes(lines) {
+        let (name, value) = attribute?;
         let (number, known, place) = match name {
             b"request" => (0, "request", &mut request),
             b"protocol_state" => (1, "protocol_state", &mut found.protocol_state),
@@ -94,23 +99,37 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     if request == b"smtpd_access_policy" { Ok(found) } else { Err(DecodeError::OtherRequest) }
 }
 
-/// The lines without their ends.
-fn split_lines(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The name and the value of each line that is not empty, found in one pass.
+fn attributes(lines: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), DecodeError>> {
+    let mut signs = memchr2_iter(b'=', b'\n', lines);
+    let (mut start, mut equals) = (0, None);
     std::iter::from_fn(move || {
-        if lines.is_empty() {
-            return None;
+        while start < lines.len() {
+            let at = signs.next().unwrap_or(lines.len());
+            if lines.get(at) == Some(&b'=') {
+                equals.get_or_insert(at);
+                continue;
+            }
+            let (line, divider) = (start..at, equals.take());
+            start = at + 1;
+            match divider {
+                Some(equals) => {
+                    let pair = lines.get(line.start..equals).zip(lines.get(equals + 1..at));
+                    return pair.map(Ok);
+                }
+                None if line.is_empty() => {}
+                None => return Some(Err(DecodeError::NoValue)),
+            }
         }
-        let (line, rest) = lines.split_at(memchr(b'\n', lines).unwrap_or(lines.len()));
-        lines = rest.get(1..).unwrap_or_default();
-        Some(line)
+        None
     })
 }
 
 /// The answer on the wire. Never empty: Postfix reads an empty action as OK.
-pub fn encode(action: &Action) -> String {
+pub fn encode(action: &Action) -> Cow<'static, str> {
     match action {
-        Action::Permit => "action=DUNNO\n\n".to_owned(),
-        Action::Refuse(reply) => format!("action={reply}\n\n"),
+        Action::Permit => Cow::Borrowed("action=DUNNO\n\n"),
+        Action::Refuse(reply) => Cow::Owned(format!("action={reply}\n\n")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::protocol::Request;
 use crate::access::header_from::NOT_SENT;
-use crate::access::senders::EnvelopeSender;
+use crate::access::senders::ToldSender;
 use crate::addresses;
 use crate::decision::{Question, Stage};
 
@@ -37,7 +37,7 @@ pub fn question<'a>(request: &Request<'a>, tally: &mut Tally) -> Question<'a> {
         client: addresses::parse(request.client_address),
         user: Some(request.sasl_username).filter(|name| !name.is_empty()),
         tls: !request.encryption_protocol.is_empty(),
-        sender: EnvelopeSender::from_policy(request.sender),
+        sender: ToldSender::Policy(request.sender),
         authors: &NOT_SENT,
         stage: match request.protocol_state {
             b"RCPT" => Stage::Recipient { recipients: tally.with_one_more(request.instance) },
@@ -55,7 +55,7 @@ mod tests {
         let request = Request { client_address: b"192.0.2.1", ..Request::default() };
         let question = question(&request, &mut Tally::default());
         assert_eq!((question.user, question.tls), (None, false));
-        assert_eq!((question.sender, question.stage), (EnvelopeSender::Null, Stage::Other));
+        assert_eq!((question.sender, question.stage), (ToldSender::Policy(b""), Stage::Other));
     }
 
     #[test]

@@ -1,29 +1,30 @@
-//! Users as they were decoded last, by the bytes that they were decoded from.
+//! Users as they were decoded last, by what stands before the JSON that they were decoded from.
 //!
 //! Every login and every message reads a user, and checking and parsing a record takes longer than
-//! finding it. The record is still read from the database each time: only when its bytes are those
-//! of the last time is the user taken from here. So nothing here can be out of date.
+//! finding it. The record is still read from the database each time: only when its version and its
+//! checksum, which covers the name and the JSON, are those of the last time is the user taken from
+//! here. So nothing here can be out of date.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StoreError;
-use super::records::{decode, fingerprint};
+use super::records::{CHECKSUM_LENGTH, decode, head};
 use crate::bounded::BoundedMap;
 use crate::users::User;
 
-/// Users that are kept; one takes about a kilobyte.
+/// Users that are kept; one takes about half a kilobyte.
 const CAPACITY: usize = 2048;
 
-/// By the first eight bytes of the checksum that a record carries. They are as good as random, and
+/// By the last eight bytes of the checksum that a record carries. They are as good as random, and
 /// nobody outside chooses them, so that they need no hashing.
 #[derive(Debug)]
 pub struct Decoded(Mutex<BoundedMap<u64, Entry, BuildHasherDefault<AsItIs>>>);
 
 #[derive(Debug)]
 struct Entry {
-    key: Vec<u8>,
-    record: Vec<u8>,
+    key: Box<[u8]>,
+    head: [u8; 1 + CHECKSUM_LENGTH],
     user: Arc<User>,
 }
 
@@ -40,18 +41,18 @@ impl Decoded {
     ///
     /// As [`decode`].
     pub fn user(&self, key: &[u8], record: &[u8]) -> Result<Arc<User>, StoreError> {
-        let place = fingerprint(record).and_then(|sum| sum.first_chunk().copied());
-        let place = u64::from_le_bytes(place.unwrap_or_default());
+        let Some(head) = head(record) else { return decode(key, record).map(Arc::new) };
+        let place = head.last_chunk().copied().map(u64::from_le_bytes).unwrap_or_default();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The key, too: a whole record may have been copied under another user's name.
         if let Some(entry) = entries.peek(&place)
-            && entry.key == key
-            && entry.record == record
+            && *entry.key == *key
+            && entry.head == *head
         {
             return Ok(Arc::clone(&entry.user));
         }
         let user = Arc::new(decode::<User>(key, record)?);
-        let new = || Entry { key: key.to_vec(), record: record.to_vec(), user: Arc::clone(&user) };
+        let new = || Entry { key: key.into(), head: *head, user: Arc::clone(&user) };
         if let Some(entry) = entries.touch(&place, new) {
             *entry = new();
         }
@@ -98,14 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_was_read_before_is_damaged_under_another_name_or_when_a_byte_differs() {
+    fn a_record_that_was_read_before_is_damaged_under_another_name_or_with_another_head() {
         let decoded = Decoded::default();
         let mut record = record(b"alice", 1);
         decoded.user(b"alice", &record).unwrap();
         assert!(decoded.user(b"bob", &record).is_err());
-        *record.last_mut().unwrap() = b' ';
-        assert!(decoded.user(b"alice", &record).is_err());
-        for length in 0..record.len() {
+        for byte in 0..1 + CHECKSUM_LENGTH {
+            record[byte] ^= 1;
+            assert!(decoded.user(b"alice", &record).is_err(), "{byte}");
+            record[byte] ^= 1;
+        }
+        for length in 0..=CHECKSUM_LENGTH {
             assert!(decoded.user(b"alice", &record[..length]).is_err(), "{length}");
         }
     }

@@ -42,6 +42,11 @@ pub fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreE
     }
 }
 
+/// What stands before the JSON: the version and the checksum, unchecked. It differs whenever the value does.
+pub fn head(value: &[u8]) -> Option<&[u8; 1 + CHECKSUM_LENGTH]> {
+    value.first_chunk()
+}
+
 /// The checksum that a value carries, unchecked: it differs whenever the value does.
 pub fn fingerprint(value: &[u8]) -> Option<[u8; CHECKSUM_LENGTH]> {
     value.get(1..)?.first_chunk().copied()

@@ -62,7 +62,7 @@ impl Lab {
             client: "192.0.2.9".parse().ok(),
             user: user.map(|user| user.as_str().as_bytes()),
             tls: true,
-            sender: crate::access::senders::EnvelopeSender::Null,
+            sender: crate::access::senders::ToldSender::Milter(b"<>"),
             authors: &crate::access::header_from::NOT_SENT,
             stage: Stage::Message { recipients },
         };
