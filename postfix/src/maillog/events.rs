@@ -3,7 +3,7 @@
 //! Each datagram has one JSON object or more, each on a line of its own (UTF-8, at most 16 KiB in all).
 //! Receivers ignore members and events they do not know, so that either side can be newer.
 //!
-//! * Deliveries, sent together when a burst of Postfix's log has been read:
+//! * Deliveries, at once after a pause and then those of a tenth of a second together:
 //!   `{"v":2,"event":"delivery","time":"2026-11-23T05:10:16.123Z","level":"info","service":"smtp",
 //!   "pid":7,"queue_id":"…", …}`. The remaining members are those of the JSON log, each present only if
 //!   the line has it: `to orig_to relay delay delays dsn status reason`, and two of ours, present only if
@@ -30,7 +30,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -44,6 +44,8 @@ use super::waiting::Waiting;
 pub const VERSION: u8 = 2;
 /// Bytes of a datagram. One line of Postfix's log becomes less than half of it.
 const MAX_DATAGRAM: usize = 16 << 10;
+/// How long deliveries are gathered after a datagram. Each one wakes the sidecar.
+const GATHER: Duration = Duration::from_millis(100);
 /// What master logs once it runs; the version follows.
 const STARTED: &str = "daemon started -- version ";
 
@@ -122,15 +124,18 @@ pub struct Batch {
     datagram: Vec<u8>,
     /// Deliveries in the datagram.
     count: u64,
+    /// Until when deliveries are gathered, after the last datagram.
+    gathering: Option<Instant>,
 }
 
 impl Batch {
     pub fn new(events: Events, smarthosts: Smarthosts) -> Self {
         let datagram = Vec::with_capacity(MAX_DATAGRAM);
-        Self { events, smarthosts, encryption: Encryption::default(), datagram, count: 0 }
+        let encryption = Encryption::default();
+        Self { events, smarthosts, encryption, datagram, count: 0, gathering: None }
     }
 
-    /// Takes a line. A delivery is sent when there is no room for more, or with [`Batch::send`].
+    /// Takes a line. A delivery is sent when there is no room for more, or when it is due.
     pub fn add(&mut self, line: &Line<'_>, now: SystemTime) {
         match line.kind {
             Kind::Delivery => self.add_delivery(line, now),
@@ -162,6 +167,19 @@ impl Batch {
         }
         self.datagram.extend_from_slice(&event);
         self.count += 1;
+    }
+
+    /// How long the deliveries that were gathered still wait; `None` when there are none.
+    pub fn due_in(&self, now: Instant) -> Option<Duration> {
+        let left = self.gathering.map(|until| until.saturating_duration_since(now));
+        (!self.datagram.is_empty()).then(|| left.unwrap_or_default())
+    }
+
+    pub fn send_if_due(&mut self, now: Instant) {
+        if self.due_in(now).is_some_and(|left| left.is_zero()) {
+            self.send();
+            self.gathering = Some(now + GATHER);
+        }
     }
 
     pub fn send(&mut self) {

@@ -94,6 +94,7 @@ impl Pump {
             // An error is treated like the end: there is nothing else to read from.
             read(&File::from(reader), &socket, &mut intake).ok();
             intake.pass_on();
+            intake.deliveries.send();
             intake.output.close();
         })?;
         let (finished_sender, finished) = mpsc::channel();
@@ -197,7 +198,7 @@ impl Intake {
 
     /// Hands over what was read.
     fn pass_on(&mut self) {
-        self.deliveries.send();
+        self.deliveries.send_if_due(Instant::now());
         if !self.lines.is_empty() {
             self.output.push(self.lines.drain(..));
         }
@@ -227,7 +228,8 @@ fn read(mut pipe: &File, socket: &UnixDatagram, intake: &mut Intake) -> io::Resu
     let mut pending = Vec::new();
     loop {
         let mut sources = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
-        match poll(&mut sources, None) {
+        let due = intake.deliveries.due_in(Instant::now());
+        match poll(&mut sources, due.and_then(|due| due.try_into().ok()).as_ref()) {
             Err(Errno::INTR) => continue,
             other => other?,
         };

@@ -67,6 +67,8 @@ impl ListeningSocket {
 #[derive(Debug)]
 pub struct Stream {
     socket: AsyncFd<OwnedFd>,
+    /// Whether nothing has been read yet.
+    is_new: bool,
     /// A second descriptor of it, while a write waits for room.
     room: Option<AsyncFd<OwnedFd>>,
 }
@@ -74,7 +76,7 @@ pub struct Stream {
 impl Stream {
     /// Takes over a socket that is connected and does not block.
     fn new(socket: OwnedFd) -> io::Result<Self> {
-        Ok(Self { socket: watch(socket, Interest::READABLE)?, room: None })
+        Ok(Self { socket: watch(socket, Interest::READABLE)?, is_new: true, room: None })
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -93,10 +95,17 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Who connects speaks at once, and has mostly done so before epoll can tell.
+        if std::mem::take(&mut self.is_new)
+            && let Ok(read) = rustix::io::read(&self.socket, buf.initialize_unfilled())
+        {
+            buf.advance(read);
+            return Poll::Ready(Ok(()));
+        }
         loop {
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let space = buf.initialize_unfilled();

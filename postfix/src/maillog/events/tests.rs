@@ -39,6 +39,30 @@ fn deliveries_are_sent_together_and_nothing_else_is() {
 }
 
 #[test]
+fn the_first_delivery_is_told_at_once_and_the_next_ones_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.sock");
+    let sidecar = UnixDatagram::bind(&path).unwrap();
+    let mut batch = Batch::new(Events::to(path).unwrap(), Smarthosts::default());
+    let delivery = format!("{HEAD}/smtp[7]: 4hLkX53kNtzjk: {DELIVERY}");
+    let started = Instant::now();
+    let mut told = Vec::new();
+    for milliseconds in (0..300).step_by(10) {
+        let now = started + Duration::from_millis(milliseconds);
+        assert_eq!(batch.due_in(now).is_none(), batch.datagram.is_empty());
+        batch.add(&parse(&delivery), NOW);
+        batch.send_if_due(now);
+        told.extend(received(&sidecar).map(|text| (milliseconds, text.lines().count())));
+    }
+    assert_eq!(told, [(0, 1), (100, 10), (200, 10)]);
+    // Nothing else comes; the last ones are still told.
+    assert_eq!(batch.due_in(started + Duration::from_millis(290)), Some(Duration::from_millis(10)));
+    batch.send_if_due(started + Duration::from_millis(300));
+    assert_eq!(received(&sidecar).unwrap().lines().count(), 9);
+    assert_eq!(batch.due_in(started + Duration::from_millis(300)), None);
+}
+
+#[test]
 fn a_burst_is_cut_into_datagrams_of_whole_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.sock");
