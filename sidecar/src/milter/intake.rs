@@ -20,8 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
+use self::packet::Packet;
+use self::unread::Filter;
 use super::negotiation::Reading;
-use packet::Packet;
 
 /// Packets up to this size, nearly all of them, are free; larger ones come out of the budget.
 const SMALL_PACKET: usize = 8 * 1024;
@@ -45,7 +46,7 @@ impl Default for Budget {
 pub struct Intake<S> {
     stream: S,
     packet: Packet,
-    reading: Reading,
+    filter: Filter,
     /// How much the current packet needs from the budget, in KiB, and what it has been given.
     needs: u32,
     permit: Option<OwnedSemaphorePermit>,
@@ -58,7 +59,7 @@ impl<S> Intake<S> {
         Self {
             stream,
             packet: Packet::default(),
-            reading: Reading::default(),
+            filter: Filter::default(),
             needs: 0,
             permit: None,
             budget: PollSemaphore::new(Arc::clone(&budget.0)),
@@ -130,8 +131,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Intake<S> {
                 buf.set_filled(before);
                 return Poll::Ready(Err(error));
             }
-            let kept =
-                if begins_packet { unread::take_out(bytes, this.reading) } else { bytes.len() };
+            let kept = if begins_packet { this.filter.take_out(bytes) } else { bytes.len() };
             buf.set_filled(before + kept);
             // Nothing at all would say that the peer has closed the connection.
             if kept > 0 {
@@ -149,7 +149,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Intake<S> {
     ) -> Poll<io::Result<usize>> {
         // It goes out before anything that it is about comes in.
         if let Some(reading) = Reading::agreed_on(buf) {
-            self.reading = reading;
+            self.filter.reading = reading;
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

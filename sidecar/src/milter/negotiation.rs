@@ -38,10 +38,10 @@ pub fn wanted_actions(watching: Watching) -> Actions {
 
 /// The macros we ask for. The client comes with them, at MAIL, and not by the connect stage, which
 /// would be one more write of Postfix and one more read here. Every list has a macro that is always
-/// there ({mail_addr}, {rcpt_addr}, i): indymilter keeps the macros of an earlier message when a
+/// there ({client_addr}, {rcpt_addr}, i): indymilter keeps the macros of an earlier message when a
 /// list comes empty, and the login of one client would become another's.
 pub fn wanted_macros() -> HashMap<MacroStage, CString> {
-    let at_mail = c"{mail_addr} {client_addr} {daemon_port} {auth_authen} {tls_version}";
+    let at_mail = c"{client_addr} {daemon_port} {auth_authen} {tls_version}";
     let lists = [
         (MacroStage::Mail, at_mail),
         (MacroStage::Rcpt, c"{rcpt_addr}"),

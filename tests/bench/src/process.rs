@@ -27,21 +27,24 @@ pub fn system_calls(plan: &Plan) -> Result<Vec<Row>> {
     let load = Load::default();
     stack.run(&load, plan.messages)?;
     let counts = lab.evidence.directory()?.join("strace");
-    let mut strace = Command::new("strace")
-        .args(["-f", "-c", "-qq", "-U", "calls,name", "-o"])
-        .arg(&counts)
-        .arg(format!("--attach={}", stack.sidecar_id()?))
-        .stdin(Stdio::null())
-        .spawn()
-        .context("strace is missing: run `make bench`, which installs it")?;
-    std::thread::sleep(Duration::from_millis(300));
-    stack.run(&load, plan.messages)?;
-    signal(strace.id(), Signal::INT)?;
-    strace.wait()?;
-    let text = std::fs::read_to_string(&counts)?;
-    let total = text.lines().find_map(|line| line.trim().strip_suffix(" total"));
-    let total: f64 = total.with_context(|| format!("no total in {text}"))?.trim().parse()?;
-    let figure = Figure::of(&[total / plan.messages as f64]);
+    let counted = (0..plan.rounds).map(|_| {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-c", "-qq", "-U", "calls,name", "-o"])
+            .arg(&counts)
+            .arg(format!("--attach={}", stack.sidecar_id()?))
+            .stdin(Stdio::null())
+            .spawn()
+            .context("strace is missing: run `make bench`, which installs it")?;
+        std::thread::sleep(Duration::from_millis(300));
+        stack.run(&load, plan.messages)?;
+        signal(strace.id(), Signal::INT)?;
+        strace.wait()?;
+        let text = std::fs::read_to_string(&counts)?;
+        let total = text.lines().find_map(|line| line.trim().strip_suffix(" total"));
+        let total: f64 = total.with_context(|| format!("no total in {text}"))?.trim().parse()?;
+        Ok(total / plan.messages as f64)
+    });
+    let figure = Figure::of(&counted.collect::<Result<Vec<_>>>()?);
     drop(stack);
     lab.evidence.discard()?;
     let what = "port 25, allowed network, 10 sessions, 1 message each";
