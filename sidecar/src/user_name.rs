@@ -44,10 +44,8 @@ impl UserName {
         }
         // Nearly every name, at nearly every login: letters, digits and signs of ASCII, in lower
         // case, are what the mapping leaves as it is.
-        if name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'?')
-        {
+        let stays = |byte: u8| matches!(byte, b'!'..=b'>' | b'@' | b'['..=b'~');
+        if name.bytes().fold(true, |all, byte| all & stays(byte)) {
             return Ok(Self(name.to_owned()));
         }
         Self::map(name)

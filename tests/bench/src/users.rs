@@ -138,8 +138,8 @@ fn lookups(folder: &std::path::Path, count: usize, plan: &Plan) -> Result<Vec<Me
     unsafe_code,
     reason = "heed's open maps a file; it is a copy of the benchmark's own that nobody else knows"
 )]
-fn open(path: &std::path::Path) -> Result<heed::Env<heed::WithoutTls>> {
-    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+fn open(path: &std::path::Path) -> Result<heed::Env> {
+    let mut options = EnvOpenOptions::new();
     options.map_size(16 << 30).max_dbs(8);
     // SAFETY: as the reason above says.
     Ok(unsafe { options.flags(EnvFlags::NO_SUB_DIR).open(path)? })
