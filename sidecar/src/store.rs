@@ -33,7 +33,8 @@ pub use users::{ChangeError, Entry, Listed};
 /// GiB, twice that while they are replaced. Every process must use the same number, or a reader
 /// with the smaller map fails once the larger one has grown.
 const MAP_SIZE: usize = if cfg!(target_pointer_width = "64") { 16 << 30 } else { 1 << 30 };
-/// Read transactions open at one time; each lasts microseconds.
+/// Places for readers. A thread keeps its own, so that it need not look for one at each read; it has one read transaction at a
+/// time, and each lasts microseconds.
 const MAX_READERS: u32 = 1024;
 /// The file's name in the data folder.
 const FILE_NAME: &str = "users.mdb";

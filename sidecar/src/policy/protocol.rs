@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use memchr::memchr2_iter;
+use memchr::memchr;
 use memchr::memmem::Finder;
 use thiserror::Error;
 
@@ -72,8 +72,11 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     let mut request: &[u8] = b"";
     let mut found = Request::default();
     let mut seen = [false; 11];
-    for attribute in attributes(lines) {
-        let (name, value) = attribute?;
+    for line in split_lines(lines).filter(|line| !line.is_empty()) {
+        // Names are short: a search for more than a few bytes at a time would only have to be prepared.
+        let equals = line.iter().position(|byte| *byte == b'=').ok_or(DecodeError::NoValue)?;
+        let (name, value) = line.split_at(equals);
+        let value = value.get(1..).unwrap_or_default();
         let (number, known, place) = match name {
             b"request" => (0, "request", &mut request),
             b"protocol_state" => (1, "protocol_state", &mut found.protocol_state),
@@ -99,29 +102,15 @@ pub fn decode(lines: &[u8]) -> Result<Request<'_>, DecodeError> {
     if request == b"smtpd_access_policy" { Ok(found) } else { Err(DecodeError::OtherRequest) }
 }
 
-/// The name and the value of each line that is not empty, found in one pass.
-fn attributes(lines: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), DecodeError>> {
-    let mut signs = memchr2_iter(b'=', b'\n', lines);
-    let (mut start, mut equals) = (0, None);
+/// The lines without their ends.
+fn split_lines(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
-        while start < lines.len() {
-            let at = signs.next().unwrap_or(lines.len());
-            if lines.get(at) == Some(&b'=') {
-                equals.get_or_insert(at);
-                continue;
-            }
-            let (line, divider) = (start..at, equals.take());
-            start = at + 1;
-            match divider {
-                Some(equals) => {
-                    let pair = lines.get(line.start..equals).zip(lines.get(equals + 1..at));
-                    return pair.map(Ok);
-                }
-                None if line.is_empty() => {}
-                None => return Some(Err(DecodeError::NoValue)),
-            }
+        if lines.is_empty() {
+            return None;
         }
-        None
+        let (line, rest) = lines.split_at(memchr(b'\n', lines).unwrap_or(lines.len()));
+        lines = rest.get(1..).unwrap_or_default();
+        Some(line)
     })
 }
 

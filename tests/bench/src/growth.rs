@@ -96,7 +96,7 @@ fn recipients(plan: &Plan) -> Result<Curve> {
 /// Clients that send without a login each have an account of their own.
 fn addresses(plan: &Plan) -> Result<Curve> {
     let lab = Lab::open(Requirements::find()?)?;
-    let settings = [("ALLOWED_NETWORKS", "10.0.0.0/12")];
+    let settings = [("ALLOWED_NETWORKS", "10.0.0.0/12"), ("RATE_LIMIT_NETWORK", "1000/hour")];
     let service = Service::sidecar(&lab, "policy.sock", &settings)?;
     let mut curve = Curve::new("addresses", "addresses with limits", "CPU an answer", "µs");
     let before = memory_kib(first(&service)?)?;
