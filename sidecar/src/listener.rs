@@ -3,9 +3,9 @@
 //! Guarantee: once bound, a listener never ends because of an accept error. Too few descriptors or
 //! a client that hung up early costs a pause, not the service.
 
+mod endpoint;
 mod socket;
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -16,12 +16,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tokio_util::sync::PollSemaphore;
 
+pub use self::endpoint::Endpoint;
 use self::socket::{ListeningSocket, Stream};
 use crate::labels::Label;
 use crate::service::{Service, ServiceMetrics};
@@ -32,69 +33,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections open at one time, per service. Postfix runs at most 100 processes of each of three
 /// smtpd services (`default_process_limit`), and opens one connection per process or session.
 pub const MAX_CONNECTIONS: usize = 1024;
+/// How long an answer may wait for the peer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The owner and the group, which is Postfix's, may connect, and nobody else.
 const SOCKET_MODE: u32 = 0o660;
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    Unix(PathBuf),
-    /// `host:port`; an IPv6 host stands in brackets.
-    Inet(String),
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Inet(address) => write!(f, "inet:{address}"),
-        }
-    }
-}
-
-impl Endpoint {
-    /// Whether only this machine (or container) can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Inet(address) => {
-                let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-                let bare = host.trim_start_matches('[').trim_end_matches(']');
-                host == "localhost"
-                    || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
-        }
-    }
-
-    /// Reads `unix:/path` or `inet:host:port`.
-    ///
-    /// # Errors
-    ///
-    /// Says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            // sun_path has 108 bytes with the final NUL (unix(7)), and binding adds a suffix.
-            return if path.starts_with('/') && path.len() <= 96 {
-                Ok(Self::Unix(PathBuf::from(path)))
-            } else {
-                Err("a socket's path is absolute and has at most 96 bytes".to_owned())
-            };
-        }
-        let expected = "expected unix:/path or inet:host:port";
-        let address = text.strip_prefix("inet:").ok_or(expected)?;
-        let (host, port) = address.rsplit_once(':').ok_or(expected)?;
-        let host_is_valid = if let Some(inner) = host.strip_prefix('[') {
-            inner.strip_suffix(']').is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok())
-        } else {
-            !host.is_empty() && !host.contains(':')
-        };
-        if host_is_valid && port.parse::<u16>().is_ok_and(|port| port != 0) {
-            Ok(Self::Inet(address.to_owned()))
-        } else {
-            Err(expected.to_owned())
-        }
-    }
-}
 
 #[derive(Debug, Error)]
 pub enum BindError {
@@ -253,6 +195,22 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Writes an answer.
+///
+/// # Errors
+///
+/// When the connection breaks, or the peer does not take it for ten seconds: it is gone; Postfix reads at once.
+pub async fn write_answer(stream: &mut (impl AsyncWrite + Unpin), text: &str) -> io::Result<()> {
+    tokio::select! {
+        biased;
+        written = stream.write_all(text.as_bytes()) => written,
+        // Nearly every write is done by now, and has not needed the time.
+        () = async { tokio::time::sleep(WRITE_TIMEOUT).await } => {
+            Err(io::Error::other("the peer does not take our answer"))
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{self, DecodeError, Request};
@@ -17,13 +16,10 @@ use crate::decision::metrics::Asker;
 use crate::decision::{Decider, Stage};
 use crate::history::{Entry, Event};
 use crate::labels::Label;
-use crate::listener::hung_up;
+use crate::listener::{hung_up, write_answer};
 use crate::printable::Printable;
 use crate::reply::Reply;
 use crate::store::StoreError;
-
-/// A peer that does not take our answer for this long is gone; Postfix reads at once.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is read at a time; a request is rarely longer.
 const PIECE: usize = 2048;
@@ -36,8 +32,6 @@ pub enum SessionError {
     Protocol(#[from] DecodeError),
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("the peer does not take our answer")]
-    WriteTimeout,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -74,10 +68,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             let verdict = answer(decider, &mut tally, &protocol::decode(lines)?).await?;
             buffer.drain(..used);
             let text = protocol::encode(&verdict.action);
-            match tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(text.as_bytes())).await {
-                Ok(written) => written?,
-                Err(_) => return Err(SessionError::WriteTimeout),
-            }
+            write_answer(&mut stream, &text).await?;
         }
         let read = tokio::select! {
             biased;

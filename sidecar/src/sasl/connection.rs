@@ -3,22 +3,19 @@
 
 use std::io;
 use std::pin::Pin;
-use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio_util::sync::WaitForCancellationFuture;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::protocol::{self, DecodeError};
-use crate::listener::hung_up;
+use crate::listener::{hung_up, write_answer};
 
 /// A full line and its LF.
 const BUFFER: usize = protocol::MAX_LINE + 1;
 /// What is read at one time: several times a usual line. It is cleared for each line.
 const CHUNK: usize = 1024;
-/// A peer that does not take our answer for this long is gone; Postfix reads at once.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Error)]
 pub enum ConnectionError {
@@ -109,10 +106,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineConnection<S> {
     ///
     /// When the connection breaks, or the peer does not read.
     pub async fn write(&mut self, text: &str) -> Result<(), ConnectionError> {
-        let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(text.as_bytes()));
-        match written.await {
-            Ok(written) => Ok(written?),
-            Err(_) => Err(io::Error::other("the peer does not take our answer").into()),
-        }
+        Ok(write_answer(&mut self.stream, text).await?)
     }
 }

@@ -1,4 +1,7 @@
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 use crate::access::Rules;
