@@ -92,6 +92,7 @@ impl Fleet {
             link: link.clone(),
             node: Arc::clone(&node),
             state: state.clone(),
+            opened: Arc::default(),
         };
         tokio::spawn(counting.clone().tell(last));
         tokio::spawn(counting.hear(stop()));

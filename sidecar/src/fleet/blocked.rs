@@ -53,13 +53,19 @@ pub async fn hear(
     block: impl Fn(IpAddr, u64),
     stopping: CancellationToken,
 ) {
-    watch::all(link, Bucket::Blocked, stopping, |item| {
-        let read = serde_json::from_slice::<Block>(&item.value.unwrap_or_default());
-        if let Ok(Block { address, until, node: from }) = read
-            && from != *node
-        {
-            block(address, until);
-        }
-    })
+    watch::all(
+        link,
+        Bucket::Blocked,
+        stopping,
+        || {},
+        |item| {
+            let read = serde_json::from_slice::<Block>(&item.value.unwrap_or_default());
+            if let Ok(Block { address, until, node: from }) = read
+                && from != *node
+            {
+                block(address, until);
+            }
+        },
+    )
     .await;
 }

@@ -121,7 +121,7 @@ pub async fn look_for_double(
     stopping: CancellationToken,
 ) {
     let mut runs: Vec<u64> = Vec::new();
-    watch::all(link, Bucket::Nodes, stopping, |item| {
+    watch::all(link, Bucket::Nodes, stopping, || {}, |item| {
         let Some(found) = read(item).filter(|found| found.name == *node) else { return };
         // An earlier run of this relay is never heard again after the later one; a double is.
         let has_double = runs.last() != Some(&found.run) && runs.contains(&found.run);

@@ -1,6 +1,7 @@
 //! Tells the fleet what this relay counts, once a second, and hears what the others count.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -29,6 +30,8 @@ pub struct Counting {
     pub link: Link,
     pub node: Arc<str>,
     pub state: State,
+    /// How often the engine's bucket was read from its beginning.
+    pub opened: Arc<AtomicU64>,
 }
 
 impl Counting {
@@ -36,22 +39,22 @@ impl Counting {
     pub async fn tell(self, stopping: CancellationToken) {
         self.ledger.share();
         let mut sheet = self.read_accounts().await;
-        let (mut told, mut forgot) = (0, now());
+        let (mut told, mut forgot) = ((0, 0), now());
         loop {
             let is_last = tokio::select! {
                 () = tokio::time::sleep(TELL_EVERY) => false,
                 () = stopping.cancelled() => true,
             };
             self.ledger.take_counted().into_iter().for_each(|counted| sheet.count(counted));
-            let connection = self.link.connection();
-            if connection > 0 {
-                // What the engine has in memory only may be gone since.
-                if connection != told {
+            let engine = (self.link.connection(), self.opened.load(Ordering::Relaxed));
+            if engine.0 > 0 {
+                // What the engine has in memory only may be gone since, with its connection or with another of its servers.
+                if engine != told {
                     sheet.tell_all();
                 }
                 match self.write(&sheet.pages(now())).await {
                     Ok(()) => {
-                        told = connection;
+                        told = engine;
                         sheet.told();
                     }
                     Err(trouble) => {
@@ -98,8 +101,11 @@ impl Counting {
 
     /// Hears until the process stops.
     pub async fn hear(self, stopping: CancellationToken) {
-        let Self { ledger, link, node, .. } = self;
-        watch::all(link, Bucket::Usage, stopping, |item| {
+        let Self { ledger, link, node, opened, .. } = self;
+        let opened = || {
+            opened.fetch_add(1, Ordering::Relaxed);
+        };
+        watch::all(link, Bucket::Usage, stopping, opened, |item| {
             let key = item.key.unwrap_or_default();
             let key = String::from_utf8_lossy(&key);
             let Some((from, _page)) = key.rsplit_once('/') else { return };

@@ -11,17 +11,19 @@ use super::link::Link;
 /// Before the engine is asked again.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// Gives everything in a bucket to `take` until the process stops.
+/// Gives everything in a bucket to `take` until the process stops. `opened` is called each time that it begins anew, because
+/// the engine may have lost what was there.
 pub async fn all(
     link: Link,
     bucket: Bucket,
     stopping: CancellationToken,
+    mut opened: impl FnMut(),
     mut take: impl FnMut(Item),
 ) {
     loop {
         let connection = link.connected().await;
         let ended = tokio::select! {
-            ended = read(&link, bucket, &mut take) => ended,
+            ended = read(&link, bucket, &mut opened, &mut take) => ended,
             () = link.lost(connection) => "the connection was lost".to_owned(),
             () = stopping.cancelled() => return,
         };
@@ -31,15 +33,21 @@ pub async fn all(
 }
 
 /// Until something is wrong, and then says what.
-async fn read(link: &Link, bucket: Bucket, take: &mut impl FnMut(Item)) -> String {
-    let opened = match bucket.open(&link.client).await {
+async fn read(
+    link: &Link,
+    bucket: Bucket,
+    opened: &mut impl FnMut(),
+    take: &mut impl FnMut(Item),
+) -> String {
+    let feed = match bucket.open(&link.client).await {
         Ok(_) => Feed::open(&link.client, bucket, 0, false).await,
         Err(error) => Err(error),
     };
-    let mut feed = match opened {
+    let mut feed = match feed {
         Ok(feed) => feed,
         Err(error) => return error,
     };
+    opened();
     loop {
         match feed.next().await {
             Ok(item) => take(item),

@@ -82,6 +82,25 @@ fn a_limit_is_about_what_all_relays_sent_together() -> Result<()> {
     })
 }
 
+#[test]
+fn counts_that_the_engine_lost_are_told_again_though_no_connection_was_lost() -> Result<()> {
+    in_a_lab(|lab| {
+        let mut fleet = Fleet::of(lab, 1)?;
+        let relays = fleet.relays(2)?;
+        add_alice(&relays, "10/hour")?;
+        ensure!(relays[0].is_accepted("alice")?, "refused too early");
+        wait_for_use(&relays[1], 1)?;
+        // As when the one server of a cluster that had the bucket is gone.
+        fleet.servers.with_client(lab.evidence.directory()?, |client| async move {
+            async_nats::jetstream::new(client).delete_stream("KV_usage").await?;
+            Ok(())
+        })?;
+        let new = fleet.relay("new")?;
+        new.wait_for_user("alice", Some("enabled"))?;
+        wait_for_use(&new, 1)
+    })
+}
+
 /// Messages a second that each relay is sent.
 const RATE: u32 = 100;
 const RELAYS: usize = 5;
