@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::buckets::Bucket;
 use super::jetstream::{self, Writing};
 use super::link::Link;
-use super::watch;
+use super::watch::{self, Heard};
 
 /// Who guessed too much, and until when that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,19 +53,14 @@ pub async fn hear(
     block: impl Fn(IpAddr, u64),
     stopping: CancellationToken,
 ) {
-    watch::all(
-        link,
-        Bucket::Blocked,
-        stopping,
-        || {},
-        |item| {
-            let read = serde_json::from_slice::<Block>(&item.value.unwrap_or_default());
-            if let Ok(Block { address, until, node: from }) = read
-                && from != *node
-            {
-                block(address, until);
-            }
-        },
-    )
+    watch::all(link, Bucket::Blocked, stopping, |heard| {
+        let Heard::Item(item) = heard else { return };
+        let read = serde_json::from_slice::<Block>(&item.value.unwrap_or_default());
+        if let Ok(Block { address, until, node: from }) = read
+            && from != *node
+        {
+            block(address, until);
+        }
+    })
     .await;
 }

@@ -13,7 +13,7 @@ use super::feed::{Feed, Item};
 use super::jetstream::{self, Writing};
 use super::link::Link;
 use super::state::State;
-use super::watch;
+use super::watch::{self, Heard};
 use crate::clock::now;
 use crate::store::UserStore;
 use crate::store::shared::Kind;
@@ -121,7 +121,8 @@ pub async fn look_for_double(
     stopping: CancellationToken,
 ) {
     let mut runs: Vec<u64> = Vec::new();
-    watch::all(link, Bucket::Nodes, stopping, || {}, |item| {
+    watch::all(link, Bucket::Nodes, stopping, |heard| {
+        let Heard::Item(item) = heard else { return };
         let Some(found) = read(item).filter(|found| found.name == *node) else { return };
         // An earlier run of this relay is never heard again after the later one; a double is.
         let has_double = runs.last() != Some(&found.run) && runs.contains(&found.run);

@@ -12,7 +12,7 @@ use super::jetstream::{self, Trouble, Writing};
 use super::link::Link;
 use super::sheet::{self, Sheet, Written};
 use super::state::State;
-use super::watch;
+use super::watch::{self, Heard};
 use crate::clock::now;
 use crate::ledger::Ledger;
 
@@ -102,10 +102,11 @@ impl Counting {
     /// Hears until the process stops.
     pub async fn hear(self, stopping: CancellationToken) {
         let Self { ledger, link, node, opened, .. } = self;
-        let opened = || {
-            opened.fetch_add(1, Ordering::Relaxed);
-        };
-        watch::all(link, Bucket::Usage, stopping, opened, |item| {
+        watch::all(link, Bucket::Usage, stopping, |heard| {
+            let Heard::Item(item) = heard else {
+                opened.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
             let key = item.key.unwrap_or_default();
             let key = String::from_utf8_lossy(&key);
             let Some((from, _page)) = key.rsplit_once('/') else { return };

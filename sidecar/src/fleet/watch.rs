@@ -11,19 +11,25 @@ use super::link::Link;
 /// Before the engine is asked again.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// Gives everything in a bucket to `take` until the process stops. `opened` is called each time that it begins anew, because
-/// the engine may have lost what was there.
+/// What is heard of a bucket.
+#[derive(Debug)]
+pub enum Heard {
+    /// It is read from its beginning now. The engine may have lost what was there.
+    Opened,
+    Item(Item),
+}
+
+/// Gives everything in a bucket to `take` until the process stops.
 pub async fn all(
     link: Link,
     bucket: Bucket,
     stopping: CancellationToken,
-    mut opened: impl FnMut(),
-    mut take: impl FnMut(Item),
+    mut take: impl FnMut(Heard),
 ) {
     loop {
         let connection = link.connected().await;
         let ended = tokio::select! {
-            ended = read(&link, bucket, &mut opened, &mut take) => ended,
+            ended = read(&link, bucket, &mut take) => ended,
             () = link.lost(connection) => "the connection was lost".to_owned(),
             () = stopping.cancelled() => return,
         };
@@ -33,12 +39,7 @@ pub async fn all(
 }
 
 /// Until something is wrong, and then says what.
-async fn read(
-    link: &Link,
-    bucket: Bucket,
-    opened: &mut impl FnMut(),
-    take: &mut impl FnMut(Item),
-) -> String {
+async fn read(link: &Link, bucket: Bucket, take: &mut impl FnMut(Heard)) -> String {
     let feed = match bucket.open(&link.client).await {
         Ok(_) => Feed::open(&link.client, bucket, 0, false).await,
         Err(error) => Err(error),
@@ -47,10 +48,10 @@ async fn read(
         Ok(feed) => feed,
         Err(error) => return error,
     };
-    opened();
+    take(Heard::Opened);
     loop {
         match feed.next().await {
-            Ok(item) => take(item),
+            Ok(item) => take(Heard::Item(item)),
             Err(error) => return error,
         }
     }

@@ -49,7 +49,7 @@ pub fn head(value: &[u8]) -> Option<&[u8; 1 + CHECKSUM_LENGTH]> {
 
 /// The checksum that a value carries, unchecked: it differs whenever the value does.
 pub fn fingerprint(value: &[u8]) -> Option<[u8; CHECKSUM_LENGTH]> {
-    value.get(1..)?.first_chunk().copied()
+    head(value)?.last_chunk().copied()
 }
 
 /// It covers the key, so that a record cannot turn up under another user's name.

@@ -78,9 +78,13 @@ mod tests {
         [&length[..], content].concat()
     }
 
+    fn filter(reading: Reading) -> Filter {
+        Filter { reading, ..Filter::default() }
+    }
+
     fn left(contents: &[&[u8]], reading: Reading) -> Vec<u8> {
-        let mut bytes: Vec<u8> = contents.iter().flat_map(|content| packet(content)).collect();
-        let length = Filter { reading, is_decided: false }.take_out(&mut bytes);
+        let mut bytes = packets(contents);
+        let length = filter(reading).take_out(&mut bytes);
         bytes.truncate(length);
         bytes
     }
@@ -144,7 +148,7 @@ mod tests {
         // Elsewhere the end of the header may be followed by a body, and the body by an abort.
         assert_eq!(left(&sent, Reading::Everything), packets(&sent));
         // Read by read.
-        let mut filter = Filter { reading: Reading::Authors, is_decided: false };
+        let mut filter = filter(Reading::Authors);
         let mut reads = |bytes: &[u8]| filter.take_out(&mut bytes.to_vec());
         let [end, abort] = [packet(b"N"), packet(b"A")];
         assert_eq!((reads(&end), reads(&abort), reads(&abort)), (5, 0, 5));
@@ -158,7 +162,7 @@ mod tests {
         let first = packet(b"DLi\0x\0").len();
         for cut in 1..all.len() {
             let mut bytes = all[..cut].to_vec();
-            let mut filter = Filter { reading: Reading::Authors, is_decided: false };
+            let mut filter = filter(Reading::Authors);
             let length = filter.take_out(&mut bytes);
             let begun = if cut < first { 0..cut } else { first..cut };
             assert_eq!(bytes[..length], all[begun], "cut at {cut}");
@@ -171,7 +175,7 @@ mod tests {
             mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             let before = bytes.len();
-            let mut filter = Filter { reading: Reading::Authors, is_decided: false };
+            let mut filter = filter(Reading::Authors);
             prop_assert!(filter.take_out(&mut bytes) <= before);
         }
 
