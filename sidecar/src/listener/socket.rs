@@ -10,7 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use rustix::net::{SendFlags, Shutdown, SocketFlags, accept_with, send, shutdown, sockopt};
+use rustix::net::{
+    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown, sockopt,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
@@ -101,7 +103,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         // Who connects speaks at once, and has mostly done so before epoll can tell.
         if std::mem::take(&mut self.is_new)
-            && let Ok(read) = rustix::io::read(&self.socket, buf.initialize_unfilled())
+            && let Ok((_, read)) = recv(&self.socket, buf.initialize_unfilled(), RecvFlags::empty())
         {
             buf.advance(read);
             return Poll::Ready(Ok(()));
@@ -110,8 +112,8 @@ impl AsyncRead for Stream {
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let space = buf.initialize_unfilled();
             let size = space.len();
-            match rustix::io::read(ready.get_inner(), space) {
-                Ok(read) => {
+            match recv(ready.get_inner(), space, RecvFlags::empty()) {
+                Ok((_, read)) => {
                     // Less than there was space for was all there is (epoll(7), question 9).
                     if 0 < read && read < size {
                         ready.clear_ready();
