@@ -305,7 +305,11 @@ fn the_health_check_names_the_listener_and_the_socket_that_are_missing() -> Resu
         let mut relay = settings(lab).start()?;
         let check = ["/usr/bin/relay-init", "healthcheck"];
         assert_eq!(relay.postfix()?.exec(&check)?.stdout, b"healthy\n");
-        let before = relay.postfix()?.output();
+        // The last line of a start; the ports are open before it.
+        let before = until("master to say that it runs", A_WHILE, || {
+            let said = relay.postfix().ok()?.output();
+            said.contains("daemon started").then_some(said)
+        })?;
         relay.sidecar.take().context("no sidecar")?.stop()?;
         let root = format!("/proc/{}/root", relay.postfix()?.init_id()?);
         let master_cf = format!("{root}/run/postfix/master.cf");
