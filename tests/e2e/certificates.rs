@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use rcgen::{CertificateParams, KeyPair};
 use relay_tests::authority::{Authority, pem_of};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, Lab, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::relay::Relay;
 use relay_tests::wait;
@@ -16,9 +16,7 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 
 fn relay_with_a_pair<'lab>(lab: &'lab Lab, authority: &Authority) -> Result<Relay<'lab>> {
     let mut relay = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
+        .relay_to_sink()
         .env("TLS_CERT", "/certs/cert.pem")
         .env("TLS_KEY", "/certs/key.pem")
         .build()?;

@@ -4,10 +4,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, in_a_lab};
+use relay_tests::lab::{HOME, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::process::signal;
-use relay_tests::relay::{Builder, Relay};
+use relay_tests::relay::Relay;
 use relay_tests::sidecar::USER;
 use relay_tests::terminal::OnTerminal;
 use relay_tests::wait::{A_WHILE, until};
@@ -17,10 +17,6 @@ use serde_json::Value;
 /// The other screen and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[0m\x1b[?25h\x1b[?1049l";
-
-fn settings(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 /// What `relay status` says, and its exit code.
 fn status(relay: &Relay<'_>, arguments: &[&str]) -> Result<(String, Option<i32>)> {
@@ -42,7 +38,7 @@ fn wait_until_mail_flows(relay: &Relay<'_>) -> Result<String> {
 #[test]
 fn the_status_says_whether_mail_flows_and_the_exit_code_too() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         let sink = lab.sink()?;
         let mut client = relay.session(HOME, 25)?;
         client.send("home@example.com", &["bob@example.net"], &message("one"))?.expect(250)?;
@@ -86,7 +82,7 @@ fn the_status_says_whether_mail_flows_and_the_exit_code_too() -> Result<()> {
 fn colours_are_for_a_terminal_that_wants_them() -> Result<()> {
     in_a_lab(|lab| {
         for (no_color, expected) in [("", true), ("1", false)] {
-            let mut relay = settings(lab).sidecar_env("NO_COLOR", no_color).build()?;
+            let mut relay = lab.relay_to_sink().sidecar_env("NO_COLOR", no_color).build()?;
             relay.start_sidecar()?;
             let session = relay.place().run_on_terminal(&["status"], &[])?;
             assert_eq!(session.shown.contains("\x1b[1m"), expected, "{}", session.shown);
@@ -99,7 +95,7 @@ fn colours_are_for_a_terminal_that_wants_them() -> Result<()> {
 #[test]
 fn nobody_else_can_ask() -> Result<()> {
     in_a_lab(|lab| {
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         let socket = relay.users().join("control.sock").metadata()?;
         assert_eq!((socket.mode() & 0o777, socket.uid()), (0o600, USER));
         // Not even where the folder lets everybody in.
@@ -146,7 +142,7 @@ enum Ending {
 #[test]
 fn top_leaves_the_terminal_as_it_was_whatever_ends_it() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         relay.start_sidecar()?;
         for (name, ending) in [
             ("q", Ending::Key(b'q')),
@@ -176,7 +172,7 @@ fn top_leaves_the_terminal_as_it_was_whatever_ends_it() -> Result<()> {
 #[test]
 fn top_is_live_fits_any_screen_and_outlives_the_daemon() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         let mut top = top(&relay)?;
         let before = top.shown().len();
         let mut client = relay.session(HOME, 25)?;

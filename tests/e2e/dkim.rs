@@ -8,16 +8,12 @@ mod verdicts;
 
 use anyhow::{Context, Result};
 use relay_tests::dkim::{NAME_SERVER, NameServer};
-use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST};
+use relay_tests::lab::Lab;
 use relay_tests::relay::{Builder, Relay};
 use relay_tests::sink::Message;
 
 const PASSWORD: &str = "correct horse battery";
 const BOB: &[&str] = &["bob@example.net"];
-
-fn builder(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 /// The selectors of a domain's keys: RSA, then Ed25519, as `relay dkim list` has them.
 fn selector(relay: &Relay<'_>, domain: &str, algorithm: &str) -> Result<String> {

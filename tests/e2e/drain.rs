@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, Lab, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::relay::Relay;
 use relay_tests::sink::{Manner, Sink};
@@ -16,7 +16,7 @@ use rustix::process::Signal;
 const SLOW: Duration = Duration::from_millis(250);
 
 fn relay(lab: &Lab) -> Result<Relay<'_>> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST).start()
+    lab.relay_to_sink().start()
 }
 
 fn send(relay: &Relay<'_>, recipient: &str) -> Result<()> {
@@ -168,12 +168,7 @@ fn a_message_that_begins_while_it_stops_is_taken_to_its_end_as_well() -> Result<
 /// A relay that was told to stop while a delivery runs that does not end.
 fn stopping_for_long<'lab>(lab: &'lab Lab, sink: &Sink, seconds: &str) -> Result<Relay<'lab>> {
     sink.behave(Manner::Slow(Duration::from_secs(20)));
-    let relay = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
-        .env("DRAIN_SECONDS", seconds)
-        .start()?;
+    let relay = lab.relay_to_sink().env("DRAIN_SECONDS", seconds).start()?;
     send(&relay, "bob@example.net")?;
     sink.one_message()?;
     relay.postfix()?.signal(Signal::TERM)?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
 use relay_tests::message::{message, split_received};
 use relay_tests::relay::{PORTS, Relay};
 use relay_tests::sidecar::{GROUP, USER};
@@ -17,11 +17,7 @@ const PASSWORD: &str = "correct horse battery";
 const RECOVERY: Duration = Duration::from_secs(3);
 
 fn relay_with_alice(lab: &Lab) -> Result<Relay<'_>> {
-    let relay = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
-        .start()?;
+    let relay = lab.relay_to_sink().start()?;
     relay.add_user("alice", PASSWORD)?;
     Ok(relay)
 }

@@ -8,18 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use relay_tests::dns::Dns;
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, in_a_lab};
+use relay_tests::lab::{HOME, HOME_NETWORK, Lab, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::namespace::Namespace;
-use relay_tests::relay::{Builder, Relay};
+use relay_tests::relay::Relay;
 use relay_tests::sink::{Manner, Sink};
 use relay_tests::smtp::Reply;
 use relay_tests::wait::{A_WHILE, until};
 use rustix::process::Signal;
-
-fn settings(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 fn send(relay: &Relay<'_>, recipient: &str) -> Result<Reply> {
     let mut client = relay.session(HOME, 25)?;
@@ -45,7 +41,7 @@ fn wait_until_deferred(relay: &Relay<'_>) -> Result<()> {
 
 /// A relay that was stopped with one message in its deferred queue.
 fn stopped_with_a_queue(lab: &Lab) -> Result<Relay<'_>> {
-    let mut relay = settings(lab).start()?;
+    let mut relay = lab.relay_to_sink().start()?;
     send(&relay, "bob@example.net")?.expect(250)?;
     wait_until_deferred(&relay)?;
     relay.postfix.take().context("no Postfix")?.stop()?;
@@ -74,7 +70,7 @@ fn volumes_that_belong_to_another_user_are_taken_over_with_their_mail() -> Resul
 fn a_pid_file_that_was_left_behind_stops_nothing() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         relay.kill()?;
         // It names a process that exists, which is no master: relay-init itself.
         fs::write(relay.queue().join("pid/master.pid"), format!("{:>15}\n", 1))?;
@@ -101,7 +97,7 @@ fn two_containers_never_share_a_queue_whatever_the_first_one_does() -> Result<()
     const REFUSAL: &str = "another Postfix is using the queue in /var/spool/postfix";
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         assert!(refusal_of_a_second(&mut relay)?.contains(REFUSAL), "while it serves");
         relay.kill()?;
         relay.spawn_postfix()?;
@@ -126,7 +122,7 @@ fn two_containers_never_share_a_queue_whatever_the_first_one_does() -> Result<()
 #[test]
 fn what_a_killed_cleanup_left_is_removed_once_and_mail_is_not() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         relay.kill()?;
         let [left, mail] =
             ["123456.789", "123456.790"].map(|name| relay.queue().join("incoming").join(name));
@@ -146,7 +142,7 @@ fn what_a_killed_cleanup_left_is_removed_once_and_mail_is_not() -> Result<()> {
 fn the_root_is_read_only() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         let mounts =
             fs::read_to_string(format!("/proc/{}/mountinfo", relay.postfix()?.init_id()?))?;
         let is_root = |line: &&str| line.split(' ').nth(4) == Some("/");
@@ -161,7 +157,7 @@ fn the_root_is_read_only() -> Result<()> {
 #[test]
 fn a_full_disk_refuses_new_mail_keeps_the_queue_and_recovers_alone() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).env("MESSAGE_SIZE_LIMIT", "1M").build()?;
+        let mut relay = lab.relay_to_sink().env("MESSAGE_SIZE_LIMIT", "1M").build()?;
         relay.break_container(
             "mount -t tmpfs -o size=8m,mode=0755 tmpfs \"$rootfs/var/spool/postfix\"\n\
              mkdir \"$rootfs/var/spool/postfix/filler\"\n",
@@ -206,7 +202,7 @@ fn in_queue_of(relay: &Relay<'_>, script: &str) -> Result<()> {
 fn a_certificate_volume_that_cannot_be_written_is_said_and_stops_nothing() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         relay.break_container("mount -o remount,bind,ro \"$rootfs/var/lib/relay-tls\"\n")?;
         relay.start()?;
         let mut client = relay.connect(HOME, 587)?;
@@ -266,7 +262,8 @@ fn mail_of_a_clock_that_was_set_back_by_a_day_does_not_wait_for_it() -> Result<(
 fn a_limit_of_1024_open_files_is_enough() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = settings(lab)
+        let mut relay = lab
+            .relay_to_sink()
             .postfix_env("POSTFIX_smtpd_client_connection_count_limit", "100")
             .build()?;
         relay.break_container("ulimit -n 1024\n")?;
@@ -292,7 +289,7 @@ fn a_kernel_without_ipv6_is_no_reason_to_fail() -> Result<()> {
             }
             Ok(())
         })?;
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         send(&relay, "bob@example.net")?.expect(250)?;
         sink.one_message()?;
         Ok(())
@@ -302,7 +299,7 @@ fn a_kernel_without_ipv6_is_no_reason_to_fail() -> Result<()> {
 #[test]
 fn the_health_check_names_the_listener_and_the_socket_that_are_missing() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         let check = ["/usr/bin/relay-init", "healthcheck"];
         assert_eq!(relay.postfix()?.exec(&check)?.stdout, b"healthy\n");
         // The last line of a start; the ports are open before it.

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, ensure};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, Lab, STRANGER, in_a_lab};
 use relay_tests::message::message;
-use relay_tests::relay::{Builder, Relay};
+use relay_tests::relay::Relay;
 use relay_tests::sink::Manner;
 use relay_tests::smtp::Mechanism;
 use relay_tests::wait::{A_WHILE, until};
@@ -14,10 +14,6 @@ use serde_json::Value;
 
 const PASSWORD: &str = "correct horse battery";
 const WRONG: &str = "wrong horse battery";
-
-fn settings(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 fn history(relay: &Relay<'_>, arguments: &[&str]) -> Result<String> {
     let output = relay.place().run(&[&["history"], arguments].concat(), "")?;
@@ -69,7 +65,7 @@ fn some_mail(lab: &Lab, relay: &Relay<'_>) -> Result<()> {
 #[test]
 fn every_message_is_followed_from_its_client_to_the_next_hops_answer() -> Result<()> {
     in_a_lab(|lab| {
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         some_mail(lab, &relay)?;
         let late = entries(&relay, &["--user", "alice", "--reason", "sent"])?;
         let events: Vec<_> = late.iter().map(|entry| entry["event"].as_str()).collect();
@@ -97,7 +93,7 @@ fn every_message_is_followed_from_its_client_to_the_next_hops_answer() -> Result
 #[test]
 fn each_filter_finds_what_it_is_for_and_no_match_says_how_far_back_that_goes() -> Result<()> {
     in_a_lab(|lab| {
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         some_mail(lab, &relay)?;
         let late = entries(&relay, &["--recipient", "bob@example.net", "--reason", "sent"])?;
         let queue_id = late[0]["queue_id"].as_str().context("no queue id")?;
@@ -143,7 +139,7 @@ fn each_filter_finds_what_it_is_for_and_no_match_says_how_far_back_that_goes() -
 fn addresses_are_redacted_as_in_the_log_and_found_all_the_same() -> Result<()> {
     for redaction in ["mask", "hash"] {
         in_a_lab(|lab| {
-            let relay = settings(lab).env("LOG_REDACT", redaction).start()?;
+            let relay = lab.relay_to_sink().env("LOG_REDACT", redaction).start()?;
             some_mail(lab, &relay)?;
             let all = [history(&relay, &[])?, history(&relay, &["--json"])?].concat();
             for address in ["alice@example.org", "bob@", "carol@", "dave@", "home@", "eve@"] {
@@ -160,7 +156,7 @@ fn addresses_are_redacted_as_in_the_log_and_found_all_the_same() -> Result<()> {
 #[test]
 fn a_thousand_of_strangers_are_kept_and_a_new_sidecar_knows_nothing() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         let sink = lab.sink()?;
         let mut client = relay.session(HOME, 25)?;
         client.send("home@example.com", &["bob@example.net"], &message("kept"))?.expect(250)?;
@@ -195,7 +191,7 @@ fn a_thousand_of_strangers_are_kept_and_a_new_sidecar_knows_nothing() -> Result<
 #[test]
 fn what_happens_is_printed_as_it_happens() -> Result<()> {
     in_a_lab(|lab| {
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         let _sink = lab.sink()?;
         let followed = relay.place().start_on_terminal(&["history", "--follow"])?;
         let mut client = relay.session(HOME, 25)?;

@@ -1,7 +1,7 @@
 //! LOG_DETAIL=messages on real Postfix: one line for a message, one for a delivery, and every refusal.
 
 use anyhow::Result;
-use relay_tests::lab::{HOME, HOME_NETWORK, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::relay::Relay;
 use relay_tests::wait::{A_WHILE, until};
@@ -39,12 +39,7 @@ fn lines(relay: &Relay<'_>) -> Result<Vec<String>> {
 fn a_message_takes_one_line_and_each_recipient_another() -> Result<()> {
     in_a_lab(|lab| {
         let _sink = lab.sink()?;
-        let relay = lab
-            .relay()
-            .env("ALLOWED_NETWORKS", HOME_NETWORK)
-            .env("RELAYHOST", SINK_RELAYHOST)
-            .postfix_env("LOG_DETAIL", "messages")
-            .start()?;
+        let relay = lab.relay_to_sink().postfix_env("LOG_DETAIL", "messages").start()?;
         let lines = lines(&relay)?;
         let queued: Vec<&String> = lines.iter().filter(|line| line.contains("nrcpt=")).collect();
         assert_eq!((queued.len(), lines.len()), (2, 2 + 3 + 1), "{lines:#?}");
@@ -63,9 +58,7 @@ fn the_fields_of_the_line_are_in_json_too() -> Result<()> {
     in_a_lab(|lab| {
         let _sink = lab.sink()?;
         let relay = lab
-            .relay()
-            .env("ALLOWED_NETWORKS", HOME_NETWORK)
-            .env("RELAYHOST", SINK_RELAYHOST)
+            .relay_to_sink()
             .env("LOG_FORMAT", "json")
             .postfix_env("LOG_DETAIL", "messages")
             .start()?;

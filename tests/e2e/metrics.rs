@@ -1,16 +1,12 @@
 //! What the metrics tell of a relay: of mail, of Postfix, and of what is not known.
 
 use anyhow::{Context, Result};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, STRANGER, in_a_lab};
 use relay_tests::message::message;
-use relay_tests::relay::{Builder, Relay};
+use relay_tests::relay::Relay;
 use relay_tests::wait::{A_WHILE, until};
 
 const PASSWORD: &str = "correct horse battery";
-
-fn settings(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 fn page(relay: &Relay<'_>) -> Result<String> {
     relay.sidecar()?.get("/metrics")
@@ -30,7 +26,7 @@ fn wait_for(relay: &Relay<'_>, lines: &[&str]) -> Result<String> {
 fn mail_is_counted_by_client_and_user_and_where_it_went() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = settings(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         relay.add_user("alice", PASSWORD)?;
         let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
         let recipients = ["bob@example.net", "carol@example.net"];
@@ -74,7 +70,7 @@ fn mail_is_counted_by_client_and_user_and_where_it_went() -> Result<()> {
 fn what_the_sidecar_missed_is_no_zero_and_what_waits_has_an_age() -> Result<()> {
     in_a_lab(|lab| {
         // Nobody listens at the next hop yet.
-        let mut relay = settings(lab).start()?;
+        let mut relay = lab.relay_to_sink().start()?;
         let mut client = relay.session(HOME, 25)?;
         client.send("home@example.org", &["bob@example.net"], &message("late"))?.expect(250)?;
         wait_for(

@@ -1,22 +1,16 @@
 //! The milter decides once a message, and costs Postfix no more round trips than that.
 
 use anyhow::Result;
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, HOME_NETWORK, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::milter_proxy::MilterProxy;
-use relay_tests::relay::Builder;
 use relay_tests::wait::{A_WHILE, until};
-
-/// A relay that delivers to the lab's sink.
-fn before_a_sink(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 #[test]
 fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_its_header() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = before_a_sink(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         let behind = relay.socket("milter-behind.sock");
         relay.set_sidecar_env("MILTER_LISTEN", &format!("unix:{}", behind.display()));
         let proxy = MilterProxy::listen(&relay.socket("milter.sock"), behind)?;
@@ -47,7 +41,7 @@ fn a_message_costs_two_round_trips_the_negotiation_and_the_end_of_its_header() -
 fn each_message_of_a_session_is_decided_by_itself() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = before_a_sink(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         relay.add_user("alice", "correct horse battery")?;
         // Logged in for the first message; the second session has the same address and no login.
         let mut client = relay.login(STRANGER, 587, "alice", "correct horse battery")?;
@@ -72,7 +66,7 @@ fn each_message_of_a_session_is_decided_by_itself() -> Result<()> {
 fn a_message_is_decided_whatever_it_lacks() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = before_a_sink(lab).start()?;
+        let relay = lab.relay_to_sink().start()?;
         let odd: [&[u8]; 5] = [
             b"\r\n",
             b"\r\nno header\r\n",

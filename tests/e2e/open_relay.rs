@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use relay_tests::lab::{HOME, HOME_NETWORK, RELAY, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, RELAY, STRANGER, in_a_lab};
 use relay_tests::relay::Relay;
 use relay_tests::sink::Sink;
 use relay_tests::smtp::{Client, Reply};
@@ -75,9 +75,7 @@ fn try_everything(port: u16, everybody: &[Who]) -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
         let relay = lab
-            .relay()
-            .env("ALLOWED_NETWORKS", HOME_NETWORK)
-            .env("RELAYHOST", SINK_RELAYHOST)
+            .relay_to_sink()
             // The logins here are meant to fail, and many are.
             .env("LOGIN_FAILURES_ADDRESS", "off")
             .env("LOGIN_FAILURES_USER", "off")

@@ -7,17 +7,13 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, STRANGER, in_a_lab};
 use relay_tests::message::message;
-use relay_tests::relay::{Builder, Relay};
+use relay_tests::relay::Relay;
 use relay_tests::terminal::Terminal;
 use relay_tests::wait::{A_WHILE, until};
 use rustix::process::Signal;
 use serde_json::Value;
-
-fn settings(lab: &Lab) -> Builder<'_> {
-    lab.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
-}
 
 fn send(relay: &Relay<'_>, recipient: &str) -> Result<()> {
     let mut client = relay.session(HOME, 25)?;
@@ -37,7 +33,7 @@ fn line_with(relay: &Relay<'_>, words: &[&str]) -> Result<String> {
 fn json_lines_have_the_fields_of_each_event() -> Result<()> {
     in_a_lab(|lab| {
         let _sink = lab.sink()?;
-        let relay = settings(lab).env("LOG_FORMAT", "json").start()?;
+        let relay = lab.relay_to_sink().env("LOG_FORMAT", "json").start()?;
         relay.add_user("alice@example.org", "correct horse battery")?;
         let mut client =
             relay.login(STRANGER, 587, "alice@example.org", "correct horse battery")?;
@@ -81,7 +77,7 @@ fn addresses_are_masked_or_hashed_in_every_line() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
         for (count, redact) in ["mask", "hash"].into_iter().enumerate() {
-            let mut relay = settings(lab).env("LOG_REDACT", redact).start()?;
+            let mut relay = lab.relay_to_sink().env("LOG_REDACT", redact).start()?;
             send(&relay, "bob@example.net")?;
             sink.wait_for(2 * count + 1)?;
             let line = line_with(&relay, &["status=sent"])?;
@@ -119,7 +115,7 @@ fn reader(mut end: impl Read + Send + 'static) -> std::thread::JoinHandle<String
 fn logs_into(output: OwnedFd, end: impl Read + Send + 'static) -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         relay.spawn_postfix_into(output)?;
         let text = reader(end);
         relay.start()?;
@@ -163,7 +159,7 @@ fn mail_passes_and_no_delivery_line_is_lost_while_nobody_reads() -> Result<()> {
     in_a_lab(|lab| {
         const MESSAGES: usize = 150;
         let sink = lab.sink()?;
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         let (end, output) = rustix::pipe::pipe()?;
         // The smallest pipe there is, so that it is full at once; our own lines go there, too.
         rustix::pipe::fcntl_setpipe_size(&output, 4096)?;
@@ -198,7 +194,7 @@ fn mail_passes_and_no_delivery_line_is_lost_while_nobody_reads() -> Result<()> {
 fn it_stops_in_time_though_nobody_reads() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         let (_end, output) = rustix::pipe::pipe()?;
         rustix::pipe::fcntl_setpipe_size(&output, 4096)?;
         relay.spawn_postfix_into(output)?;
@@ -218,7 +214,7 @@ fn it_stops_in_time_though_nobody_reads() -> Result<()> {
 fn the_sidecar_is_told_of_deliveries_and_of_the_queue() -> Result<()> {
     in_a_lab(|lab| {
         let _sink = lab.sink()?;
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         // The test listens in the sidecar's place.
         let elsewhere = relay.socket("elsewhere.sock");
         relay.set_sidecar_env("EVENTS_LISTEN", &format!("unix:{}", elsewhere.display()));
@@ -263,7 +259,7 @@ fn the_sidecar_is_told_of_deliveries_and_of_the_queue() -> Result<()> {
 #[test]
 fn a_file_gets_the_log_to_the_last_line() -> Result<()> {
     in_a_lab(|lab| {
-        let mut relay = settings(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         let path = lab.evidence.directory()?.join("output");
         relay.spawn_postfix_into(File::create(&path)?.into())?;
         relay.start()?;

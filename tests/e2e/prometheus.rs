@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use relay_tests::authority::Authority;
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, Lab, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::prometheus::{Prometheus, deploy, promtool};
 use relay_tests::relay::Relay;
@@ -33,11 +33,7 @@ fn promtool_accepts_the_configuration_and_every_alert_fires_when_it_has_to() -> 
 
 /// A relay that has sent a message, has another that waits, and has refused a login and a stranger.
 fn busy_relay(lab: &Lab) -> Result<Relay<'_>> {
-    let relay = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
-        .start()?;
+    let relay = lab.relay_to_sink().start()?;
     relay.add_user("alice", PASSWORD)?;
     let sink = lab.sink()?;
     let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;

@@ -1,7 +1,7 @@
 //! The queue by hand: seen, selected, held, released, flushed and deleted, inside the container.
 
 use anyhow::{Context, Result, ensure};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{HOME, Lab, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::relay::Relay;
 use relay_tests::wait::{A_WHILE, until};
@@ -11,11 +11,7 @@ const PASSWORD: &str = "correct horse battery";
 
 /// A relay whose next hop is away, with three messages that wait: two of alice, one from home.
 fn relay_with_a_queue(lab: &Lab) -> Result<Relay<'_>> {
-    let relay = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
-        .start()?;
+    let relay = lab.relay_to_sink().start()?;
     relay.add_user("alice", PASSWORD)?;
     let mut client = relay.login(STRANGER, 587, "alice", PASSWORD)?;
     for recipient in ["bob@example.net", "carol@example.com"] {

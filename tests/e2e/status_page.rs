@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use relay_tests::authority::Authority;
 use relay_tests::browser::{Browser, View};
-use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST, STRANGER, in_a_lab};
+use relay_tests::lab::{Lab, STRANGER, in_a_lab};
 use relay_tests::message::message;
 use relay_tests::relay::{Builder, Relay};
 use relay_tests::sink::{Manner, Sink};
@@ -33,9 +33,7 @@ const VIEWS: [(&str, View); 5] = [
 
 fn settings(lab: &Lab) -> Builder<'_> {
     // A hash for each of three hundred users would take a while.
-    lab.relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
+    lab.relay_to_sink()
         .sidecar_env("METRICS_TOKEN", TOKEN)
         .sidecar_env("METRICS_USERS", "50")
         .sidecar_env("ARGON2_MEMORY_KIB", "8")

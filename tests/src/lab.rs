@@ -70,6 +70,12 @@ impl Lab {
         Builder::new(self, "relay", self.namespace.clone())
     }
 
+    /// The same for the clients of [`HOME_NETWORK`], with [`SINK`] as its next hop.
+    #[must_use]
+    pub fn relay_to_sink(&self) -> Builder<'_> {
+        self.relay().env("ALLOWED_NETWORKS", HOME_NETWORK).env("RELAYHOST", SINK_RELAYHOST)
+    }
+
     /// Another relay, in a network of its own.
     #[must_use]
     pub fn relay_in(&self, name: &str, namespace: &Namespace) -> Builder<'_> {

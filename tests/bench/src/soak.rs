@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use relay_tests::lab::{HOME, HOME_NETWORK, Lab, SINK_RELAYHOST};
+use relay_tests::lab::{HOME, Lab};
 use relay_tests::relay::Relay;
 use relay_tests::requirements::Requirements;
 
@@ -49,9 +49,7 @@ impl Shared {
 pub fn run(length: Duration) -> Result<String> {
     let lab = Lab::open(Requirements::find()?)?;
     let mut relay = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
+        .relay_to_sink()
         .env("TLS_CERT", "/certs/cert.pem")
         .env("TLS_KEY", "/certs/key.pem")
         .sidecar_env("HASHING_THREADS", "1")

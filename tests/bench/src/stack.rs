@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use relay_tests::lab::{HOME_NETWORK, Lab, SINK_RELAYHOST};
+use relay_tests::lab::Lab;
 use relay_tests::process::Process;
 use relay_tests::relay::{Builder, Relay};
 use relay_tests::requirements::Requirements;
@@ -187,9 +187,7 @@ impl<'lab> Stack<'lab> {
 /// What the variants have in common, and what each has of its own.
 fn settings(lab: &Lab, variant: Variant) -> Builder<'_> {
     let settings = lab
-        .relay()
-        .env("ALLOWED_NETWORKS", HOME_NETWORK)
-        .env("RELAYHOST", SINK_RELAYHOST)
+        .relay_to_sink()
         .postfix_env("POSTFIX_in_flow_delay", "0")
         // All clients come from one address.
         .postfix_env("POSTFIX_smtpd_client_connection_count_limit", "500");

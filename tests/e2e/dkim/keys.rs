@@ -5,13 +5,13 @@ use relay_tests::dkim::{NAME_SERVER, NameServer};
 use relay_tests::lab::{HOME, in_a_lab};
 use relay_tests::relay::Relay;
 
-use super::{BOB, builder, message, selector, signatures, signing_relay};
+use super::{BOB, message, selector, signatures, signing_relay};
 
 #[test]
 fn a_key_signs_when_dns_has_it_and_dns_trouble_changes_nothing() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = builder(lab).env("DKIM_DOMAINS", "example.org").build()?;
+        let mut relay = lab.relay_to_sink().env("DKIM_DOMAINS", "example.org").build()?;
         relay.use_name_server(NAME_SERVER.into())?;
         relay.start()?;
         relay.sidecar()?.output_with("DKIM keys made")?;
@@ -56,7 +56,7 @@ fn a_key_signs_when_dns_has_it_and_dns_trouble_changes_nothing() -> Result<()> {
 fn the_relay_notices_at_its_start_that_dns_has_a_key() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = builder(lab).build()?;
+        let mut relay = lab.relay_to_sink().build()?;
         relay.use_name_server(NAME_SERVER.into())?;
         relay.manage_dkim(&["add", "example.org"])?;
         let _server =
@@ -79,7 +79,7 @@ fn the_relay_notices_at_its_start_that_dns_has_a_key() -> Result<()> {
 fn the_next_keys_take_over_when_dns_has_them() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let (relay, server) = signing_relay(lab, builder(lab), &["example.org"])?;
+        let (relay, server) = signing_relay(lab, lab.relay_to_sink(), &["example.org"])?;
         let old = selector(&relay, "example.org", "rsa")?;
         // Keys are told apart by the second in which they were made.
         std::thread::sleep(std::time::Duration::from_millis(1_100));
@@ -110,7 +110,7 @@ fn the_next_keys_take_over_when_dns_has_them() -> Result<()> {
 #[test]
 fn keys_are_managed_by_command() -> Result<()> {
     in_a_lab(|lab| {
-        let relay = builder(lab).build()?;
+        let relay = lab.relay_to_sink().build()?;
         let said = relay.manage_dkim(&["add", "Example.ORG"])?;
         assert!(said.contains("._domainkey.example.org. IN TXT ( \"v=DKIM1; k=rsa; p="), "{said}");
         assert!(said.contains("value  v=DKIM1; k=ed25519; p="), "{said}");

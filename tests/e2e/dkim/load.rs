@@ -13,8 +13,6 @@ use relay_tests::lab::{HOME, Lab, in_a_lab};
 use relay_tests::measure::{Times, memory_kib};
 use relay_tests::relay::Relay;
 
-use super::builder;
-
 const AT_ONCE: usize = 200;
 /// Postfix's `MILTER_CHUNK_SIZE`.
 const PIECE: usize = 65_535;
@@ -116,7 +114,7 @@ fn most_memory(socket: &Path, sidecar: u32, size: usize) -> Result<u64> {
 }
 
 fn signing_sidecar(lab: &Lab) -> Result<Relay<'_>> {
-    let mut relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
+    let mut relay = lab.relay_to_sink().sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
     relay.manage_dkim(&["add", "example.org"])?;
     relay.start_sidecar()?;
     Ok(relay)

@@ -7,13 +7,13 @@ use relay_tests::milter_proxy::MilterProxy;
 use relay_tests::relay::Relay;
 use relay_tests::sink::Message;
 
-use super::{BOB, PASSWORD, builder, message, selector, signatures, signing_relay};
+use super::{BOB, PASSWORD, message, selector, signatures, signing_relay};
 
 #[test]
 fn a_message_costs_two_round_trips_without_a_signature_and_three_with_one() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
+        let mut relay = lab.relay_to_sink().sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
         relay.manage_dkim(&["add", "example.org"])?;
         let behind = relay.socket("milter-behind.sock");
         relay.set_sidecar_env("MILTER_LISTEN", &format!("unix:{}", behind.display()));
@@ -53,7 +53,7 @@ fn a_message_costs_two_round_trips_without_a_signature_and_three_with_one() -> R
 fn who_is_signed_for() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").start()?;
+        let relay = lab.relay_to_sink().sidecar_env("DKIM_REQUIRE_DNS", "false").start()?;
         relay.manage_dkim(&["add", "example.org"])?;
         relay.add_user("alice", PASSWORD)?;
         let signed_by = |domain: &str| {
@@ -104,7 +104,8 @@ fn who_is_signed_for() -> Result<()> {
 fn resign_always_signs_what_the_author_signed() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = builder(lab)
+        let relay = lab
+            .relay_to_sink()
             .sidecar_env("DKIM_REQUIRE_DNS", "false")
             .sidecar_env("DKIM_RESIGN", "always")
             .start()?;
@@ -121,7 +122,7 @@ fn resign_always_signs_what_the_author_signed() -> Result<()> {
 fn a_message_that_cannot_be_signed_is_not_accepted_unless_told_so() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
+        let mut relay = lab.relay_to_sink().sidecar_env("DKIM_REQUIRE_DNS", "false").build()?;
         relay.manage_dkim(&["add", "example.org"])?;
         relay.start()?;
         let huge = format!("To: {}\r\n", "x".repeat(900)).repeat(300);
@@ -148,7 +149,7 @@ fn a_message_that_cannot_be_signed_is_not_accepted_unless_told_so() -> Result<()
 fn a_session_older_than_the_first_key_lets_nothing_pass_unsigned() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let relay = builder(lab).sidecar_env("DKIM_REQUIRE_DNS", "false").start()?;
+        let relay = lab.relay_to_sink().sidecar_env("DKIM_REQUIRE_DNS", "false").start()?;
         let mut client = relay.session(HOME, 25)?;
         client.send("a@example.org", BOB, &message("a@example.org", ""))?.expect(250)?;
         relay.manage_dkim(&["add", "example.org"])?;
@@ -167,7 +168,8 @@ fn a_session_older_than_the_first_key_lets_nothing_pass_unsigned() -> Result<()>
 fn header_fields_go_and_come_before_the_message_is_signed() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let settings = builder(lab)
+        let settings = lab
+            .relay_to_sink()
             .env("STRIP_HEADERS", "submission, Precedence")
             .env("STRIP_HEADERS_FOR", "users")
             .env("ADD_HEADERS", "Feedback-ID: camp:%u:relay; X-Relay-User: %u");
@@ -220,7 +222,8 @@ fn header_fields_go_and_come_before_the_message_is_signed() -> Result<()> {
 fn header_fields_go_and_come_without_any_key_and_any_body() -> Result<()> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
-        let mut relay = builder(lab)
+        let mut relay = lab
+            .relay_to_sink()
             .env("STRIP_HEADERS", "X-Mailer")
             .env("ADD_HEADERS", "X-Relay: here; X-Relay-User: %u")
             .build()?;

@@ -8,7 +8,7 @@ use relay_tests::sink::{Manner, Sink};
 use relay_tests::smtp::Client;
 
 use super::corpus::{Case, corpus};
-use super::{builder, selector, signing_relay};
+use super::{selector, signing_relay};
 
 /// Sends the corpus, each message to a recipient that is its number.
 fn send_corpus(relay: &Relay<'_>, domain: &str, cases: &[Case]) -> Result<()> {
@@ -92,7 +92,7 @@ fn the_corpus_holds(algorithm: &str, other: &str, manner: Manner) -> Result<()> 
     in_a_lab(|lab| {
         let sink = lab.sink()?;
         sink.behave(manner);
-        let (relay, _server) = signing_relay(lab, builder(lab), &["example.org"])?;
+        let (relay, _server) = signing_relay(lab, lab.relay_to_sink(), &["example.org"])?;
         let unused = selector(&relay, "example.org", other)?;
         relay.manage_dkim(&["remove", "example.org", &unused])?;
         let mut cases = corpus("example.org");
@@ -134,7 +134,8 @@ fn spoiled_by_postfix(manner: Manner) -> Result<Vec<&'static str>> {
     in_a_lab(|lab| {
         let sink = lab.sink()?;
         sink.behave(manner);
-        let settings = builder(lab)
+        let settings = lab
+            .relay_to_sink()
             .postfix_env("POSTFIX_disable_mime_output_conversion", "no")
             .postfix_env("POSTFIX_smtp_line_length_limit", "998");
         let (relay, _server) = signing_relay(lab, settings, &["example.org"])?;
